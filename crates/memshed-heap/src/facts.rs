@@ -1,0 +1,153 @@
+//! Facts about the process that was looked at. All sizes are in bytes.
+
+use serde::{Deserialize, Serialize};
+
+/// The process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id as memshed saw it.
+    pub pid: i32,
+    /// Version of the interpreter, such as `3.12.1`.
+    pub python: String,
+    /// Path of the executable as the process sees it.
+    pub executable: String,
+    /// Seconds since the process started.
+    pub uptime_seconds: f64,
+    /// Threads of the operating system.
+    pub threads: u32,
+    /// Resident bytes, exact (the sum over smaps).
+    pub rss_bytes: u64,
+    /// Proportional share of resident bytes.
+    pub pss_bytes: u64,
+    /// Resident bytes that are shared with nobody.
+    pub uss_bytes: u64,
+    /// Bytes in swap.
+    pub swap_bytes: u64,
+    /// The greatest number of resident bytes so far.
+    pub peak_rss_bytes: u64,
+    /// The limit of its control group, if it has one.
+    pub container: Option<Container>,
+}
+
+/// The memory limit that a process runs under (its control group's).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// The limit.
+    pub limit_bytes: u64,
+    /// What the group uses of it.
+    pub used_bytes: u64,
+}
+
+/// How a process was frozen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// A forked copy was read.
+    #[default]
+    Fork,
+    /// The process stood still while its memory was copied.
+    Pause,
+    /// A core file.
+    Core,
+    /// A snapshot file.
+    File,
+}
+
+/// How the look was taken.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// How it was frozen.
+    pub method: Method,
+    /// Why that method was chosen instead of a fork, in words.
+    pub method_reason: Option<String>,
+    /// When, in seconds since the epoch.
+    pub taken_at: f64,
+    /// The longest that the process stood still, in milliseconds.
+    pub stopped_ms: f64,
+    /// How long the whole look took, in seconds.
+    pub seconds: f64,
+    /// What could not be read or made sense of.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that could not be read or made sense of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A short stable name.
+    pub kind: String,
+    /// How often it was met.
+    pub count: u64,
+    /// One example, such as an address and what was wrong there.
+    pub example: String,
+}
+
+/// The garbage collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gc {
+    /// Whether automatic collection is on.
+    pub enabled: bool,
+    /// The generations, youngest first.
+    pub generations: Vec<Generation>,
+    /// Objects in the permanent generation (`gc.freeze`).
+    pub frozen: u64,
+}
+
+/// A generation of the garbage collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Objects in its list.
+    pub objects: u64,
+    /// Its threshold, as `gc.get_threshold()` says.
+    pub threshold: i64,
+    /// Collections so far, as `gc.get_stats()` says.
+    pub collections: i64,
+    /// Objects collected so far.
+    pub collected: i64,
+    /// Objects found uncollectable so far.
+    pub uncollectable: i64,
+}
+
+/// pymalloc's pools, in sum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pools {
+    /// Arenas in use.
+    pub arenas: u64,
+    /// Bytes of an arena.
+    pub arena_bytes: u64,
+    /// Pools carved from them, in use or free.
+    pub pools: u64,
+    /// Pools without a block in use.
+    pub free_pools: u64,
+    /// Bytes of a pool.
+    pub pool_bytes: u64,
+    /// Blocks in use.
+    pub blocks: u64,
+    /// Larger blocks, from the system's allocator, where the interpreter counts them.
+    pub raw_blocks: Option<u64>,
+    /// Bytes in blocks in use.
+    pub used_bytes: u64,
+    /// Bytes in free blocks and free pools.
+    pub free_bytes: u64,
+    /// Bytes that could be given back to the system as things stand.
+    pub releasable_bytes: u64,
+}
+
+/// A cache of objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// Which.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A part of the resident memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPart {
+    /// Which.
+    pub category: String,
+    /// Its resident bytes.
+    pub bytes: u64,
+}

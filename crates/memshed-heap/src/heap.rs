@@ -1,0 +1,215 @@
+//! The columns: objects, their types, their edges.
+
+use crate::facts::{Cache, Gc, MemoryPart, Pools, Process, SnapshotInfo};
+use crate::label::Label;
+use crate::strings::{StringId, Strings};
+use rustc_hash::FxHashMap;
+
+/// A handle to an object: its row in [`Objects`]. Rows are sorted by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(pub u32);
+
+impl ObjectId {
+    /// Stands for "no object".
+    pub const NONE: ObjectId = ObjectId(u32::MAX);
+}
+
+/// A handle to a type: its row in [`Heap::types`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId(pub u32);
+
+/// A type of the heap's objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// `module.qualname`; builtins bare.
+    pub name: StringId,
+    /// The module part, `builtins` for builtins.
+    pub module: StringId,
+    /// Address of the type object in the target.
+    pub address: u64,
+    /// The type object itself, if it is among the objects.
+    pub object: ObjectId,
+}
+
+/// A column of sizes in bytes, four bytes each; the few that need more are kept aside.
+#[derive(Clone, Debug, Default)]
+pub struct Sizes {
+    small: Vec<u32>,
+    large: FxHashMap<u32, u64>,
+}
+
+impl Sizes {
+    /// Appends a row.
+    pub fn push(&mut self, bytes: u64) {
+        let row = self.small.len() as u32;
+        match u32::try_from(bytes) {
+            Ok(v) if v != u32::MAX => self.small.push(v),
+            _ => {
+                self.small.push(u32::MAX);
+                self.large.insert(row, bytes);
+            }
+        }
+    }
+
+    /// The size in row `row`, in bytes.
+    pub fn get(&self, row: usize) -> u64 {
+        match self.small[row] {
+            u32::MAX => self
+                .large
+                .get(&(row as u32))
+                .copied()
+                .unwrap_or(u64::from(u32::MAX)),
+            v => u64::from(v),
+        }
+    }
+
+    /// Appends all rows of `other`.
+    pub fn append(&mut self, other: Sizes) {
+        let base = self.small.len() as u32;
+        self.small.extend_from_slice(&other.small);
+        self.large.extend(
+            other
+                .large
+                .into_iter()
+                .map(|(row, bytes)| (row + base, bytes)),
+        );
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.small.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.small.is_empty()
+    }
+
+    /// All rows in order, in bytes.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.small.len()).map(|row| self.get(row))
+    }
+}
+
+/// The objects, one row each, sorted by address. All columns have the same length.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    /// Address of the object (of its `ob_refcnt`) in the target.
+    pub address: Vec<u64>,
+    /// Its type: a row of [`Heap::types`].
+    pub type_id: Vec<TypeId>,
+    /// What `sys.getsizeof` says, in bytes.
+    pub size: Sizes,
+    /// What the allocators gave for it and the buffers that are its own, in bytes; 0 for objects
+    /// that are part of the program's data.
+    pub allocated: Sizes,
+    /// Reference count; [`Objects::IMMORTAL`] for immortal objects.
+    pub refcount: Vec<u32>,
+    /// 0–2: generation of the collector; 3: the permanent one (`gc.freeze`);
+    /// [`Objects::UNTRACKED`]: not tracked by the collector.
+    pub generation: Vec<u8>,
+    /// The object that holds this one, on a shortest path from a root; `NONE` for roots and for
+    /// what no root reaches.
+    pub holder: Vec<ObjectId>,
+    /// How the holder holds it.
+    pub holder_label: Vec<Label>,
+}
+
+impl Objects {
+    /// The reference count of an immortal object.
+    pub const IMMORTAL: u32 = u32::MAX;
+    /// The generation of an object that the collector does not track.
+    pub const UNTRACKED: u8 = u8::MAX;
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.address.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.address.is_empty()
+    }
+}
+
+/// Edges in compressed rows: the targets of object `i` are
+/// `target[start[i]..start[i + 1]]`, with labels at the same places.
+#[derive(Clone, Debug, Default)]
+pub struct Edges {
+    /// One more row than there are objects.
+    pub start: Vec<u64>,
+    /// The object referred to.
+    pub target: Vec<ObjectId>,
+    /// How.
+    pub label: Vec<Label>,
+}
+
+impl Edges {
+    /// The edges that leave `source`.
+    pub fn of(&self, source: ObjectId) -> impl Iterator<Item = (ObjectId, Label)> + '_ {
+        let row = source.0 as usize;
+        let range = self.start[row] as usize..self.start[row + 1] as usize;
+        range.map(|i| (self.target[i], self.label[i]))
+    }
+}
+
+/// Why an object is alive without another object holding it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum RootKind {
+    /// A module in `sys.modules`; the name is the module's.
+    Module = 0,
+    /// A local variable or stack value of a running frame; the name is `function (file:line), thread N`.
+    Frame = 1,
+    /// A field of the interpreter's or a thread's own state; the name is the field's.
+    Interpreter = 2,
+    /// A type or another object in the program's static data.
+    Static = 3,
+    /// The table of interned strings.
+    Interned = 4,
+    /// Found in the collector's lists or the pools, reached from no root known: held by C code,
+    /// or garbage that waits to be collected.
+    Unreached = 5,
+}
+
+/// A root: an object alive by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// The object.
+    pub object: ObjectId,
+    /// Why it is a root.
+    pub kind: RootKind,
+    /// What it is called.
+    pub name: StringId,
+}
+
+/// A heap: everything that one look at a process found.
+#[derive(Clone, Debug, Default)]
+pub struct Heap {
+    /// The process.
+    pub process: Process,
+    /// How it was looked at.
+    pub snapshot: SnapshotInfo,
+    /// The objects.
+    pub objects: Objects,
+    /// Their edges, where they were asked for.
+    pub edges: Option<Edges>,
+    /// Their types.
+    pub types: Vec<Type>,
+    /// Roots other than those of kind `Unreached`, sorted by object.
+    pub roots: Vec<Root>,
+    /// Names of modules, types, functions, code objects and the like.
+    pub names: FxHashMap<ObjectId, StringId>,
+    /// All names.
+    pub strings: Strings,
+    /// The collector.
+    pub gc: Gc,
+    /// The memory pools, in sum.
+    pub pools: Pools,
+    /// Pool by pool.
+    pub pool_table: crate::pools::PoolTable,
+    /// Object caches.
+    pub caches: Vec<Cache>,
+    /// Resident bytes by category; sums to `process.rss_bytes`.
+    pub memory: Vec<MemoryPart>,
+}

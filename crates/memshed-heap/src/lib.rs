@@ -1,0 +1,17 @@
+//! The heap of a Python process as typed columns, and its snapshot files.
+//!
+//! This room must not know where a heap came from: no process, no interpreter version.
+
+mod facts;
+mod heap;
+mod label;
+mod pools;
+mod strings;
+
+pub use facts::{
+    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
+};
+pub use heap::{Edges, Heap, ObjectId, Objects, Root, RootKind, Sizes, Type, TypeId};
+pub use label::{Label, LabelKind};
+pub use pools::PoolTable;
+pub use strings::{StringId, Strings};

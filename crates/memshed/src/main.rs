@@ -1,0 +1,2 @@
+//! The memshed command.
+fn main() {}

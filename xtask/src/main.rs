@@ -1,0 +1,2 @@
+//! Chores that developers do twice.
+fn main() {}
