@@ -1,0 +1,13 @@
+//! `cargo xtask pythons`.
+
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Arguments of `cargo xtask pythons`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+pub fn run(_: Args) -> Result<ExitCode> {
+    anyhow::bail!("not built yet")
+}
