@@ -1,0 +1,121 @@
+//! The first lines of the report: the state of the process in plain words, and what to do next.
+
+use crate::inspect::InspectView;
+use crate::units::{bytes, count, share};
+use memshed_heap::Method;
+
+/// Up to five sentences, one a line.
+pub(crate) fn lines(view: &InspectView) -> Vec<String> {
+    [
+        Some(size(view)),
+        Some(objects(view)),
+        free(view),
+        largest(view),
+        Some(next(view)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn size(view: &InspectView) -> String {
+    let process = &view.process;
+    let resident = bytes(process.rss_bytes);
+    let swap = match process.swap_bytes {
+        0 => String::new(),
+        n => format!(", and {} more lie in swap", bytes(n)),
+    };
+    match &process.container {
+        Some(c) if c.limit_bytes > 0 => format!(
+            "This program takes {resident} of memory{swap}; its container uses {} of the {} it \
+             may have.",
+            share(c.used_bytes, c.limit_bytes),
+            bytes(c.limit_bytes)
+        ),
+        _ => format!("This program takes {resident} of memory{swap}."),
+    }
+}
+
+fn objects(view: &InspectView) -> String {
+    let objects = &view.objects;
+    let in_memory = objects.allocated_bytes.max(objects.bytes);
+    let heaviest: Vec<String> = view
+        .heaviest
+        .iter()
+        .map(|t| format!("{} ({})", crate::page::harmless(&t.name), bytes(t.bytes)))
+        .collect();
+    let most = match heaviest.as_slice() {
+        [] => String::new(),
+        names => format!(", most of it in {}", names.join(" and ")),
+    };
+    format!(
+        "{} of it ({}) hold {} Python objects{most}.",
+        bytes(in_memory),
+        share(in_memory, view.process.rss_bytes),
+        count(objects.count),
+    )
+}
+
+fn free(view: &InspectView) -> Option<String> {
+    let pools = &view.pools.pools;
+    if pools.pools == 0 {
+        return None;
+    }
+    let returnable = match pools.releasable_bytes {
+        0 => "none of it could be given back to the system now".to_string(),
+        n => format!("{} of it could be given back to the system", bytes(n)),
+    };
+    Some(format!(
+        "{} ({}) is free but held: Python keeps it for new objects; {returnable}.",
+        bytes(pools.free_bytes),
+        share(pools.free_bytes, view.process.rss_bytes),
+    ))
+}
+
+fn largest(view: &InspectView) -> Option<String> {
+    let largest = view.largest.first()?;
+    Some(format!(
+        "The largest single object is a {} of {}, held by {}.",
+        crate::page::harmless(&largest.type_name),
+        bytes(largest.bytes),
+        crate::page::harmless(&largest.held_by),
+    ))
+}
+
+/// The most useful next step for what was found.
+fn next(view: &InspectView) -> String {
+    let target = match view.snapshot.method {
+        Method::File | Method::Core => "TARGET".to_string(),
+        _ => view.process.pid.to_string(),
+    };
+    let rss = view.process.rss_bytes.max(1);
+    let of_rss = |n: u64| n as f64 / rss as f64;
+    let objects = view.objects.allocated_bytes.max(view.objects.bytes);
+    if of_rss(view.pools.pools.free_bytes) > 0.3 {
+        return "Next: much was freed that the system does not get back; see \"Memory pools\" \
+                below. More workers or restarts after peaks keep it small."
+            .to_string();
+    }
+    if let Some(first) = view.largest.first()
+        && of_rss(first.bytes) > 0.1
+    {
+        return "Next: look at \"Largest objects\" below; one object alone matters here."
+            .to_string();
+    }
+    if of_rss(objects) < 0.4 {
+        return "Next: most of it is not Python objects; \"Where the memory is\" below names the \
+                rest."
+            .to_string();
+    }
+    match view.heaviest.iter().find(|t| t.name.contains('.')) {
+        Some(own) => format!(
+            "Next: `memshed inspect {target} --by-module` adds up by module; --filter {} shows \
+             that type alone.",
+            crate::page::harmless(&own.name)
+        ),
+        None => format!(
+            "Next: `memshed inspect {target} --by-module` shows whose types these are; \
+             `memshed snapshot {target} -o NAME` keeps it all for later."
+        ),
+    }
+}

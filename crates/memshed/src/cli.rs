@@ -1,0 +1,248 @@
+//! The command line as clap reads it. It must not know what the commands do.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Shows what fills the memory of a running Python program, from outside, without disturbing it.
+#[derive(Debug, Parser)]
+#[command(name = "memshed", version, max_term_width = 100, after_help = SIZES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+}
+
+const SIZES: &str = "\
+Sizes are decimal: 1 kB = 1,000 bytes, 1 MB = 1,000,000 bytes.
+Exit status: 0 fine, 1 findings, 2 could not, 130 interrupted.";
+
+/// Options that every command takes, before or after its target.
+#[derive(Args, Clone, Debug)]
+pub struct GlobalOptions {
+    /// How the result is written.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Write the result to FILE instead of standard output (`snapshot`: the directory to make).
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    /// Say more about what is being done, on standard error.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object with a `schema` number.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show where the memory of a Python program is.
+    Inspect(InspectArgs),
+    /// Keep the heap of a Python program for later, or for another machine.
+    Snapshot(SnapshotArgs),
+    /// List Python processes, and whether memshed can look at them.
+    Ps,
+    /// Check what this machine and a process permit, and what to change where they do not.
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff.
+    Man {
+        /// The page of this command instead of memshed's own.
+        #[arg(value_name = "COMMAND")]
+        page: Option<String>,
+    },
+}
+
+/// Arguments of `inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// What to look at.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// How many rows a table has at most (0: all). JSON always has all types.
+    #[arg(long, default_value_t = 15, value_name = "N")]
+    pub top: usize,
+    /// What the types are sorted by.
+    #[arg(long, value_enum, default_value_t, value_name = "KEY")]
+    pub sort: Sort,
+    /// Only types whose name matches PATTERN: part of the name, or a pattern with * and ?.
+    #[arg(long, value_name = "PATTERN")]
+    pub filter: Option<String>,
+    /// Add the types of each module up.
+    #[arg(long)]
+    pub by_module: bool,
+}
+
+/// Arguments of `snapshot`.
+#[derive(Args, Debug)]
+pub struct SnapshotArgs {
+    /// What to look at.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// The process to check: a process id, or the name of a Python program.
+    #[arg(value_name = "PID")]
+    pub pid: Option<String>,
+}
+
+/// TARGET, or a command to start.
+#[derive(Args, Debug)]
+pub struct TargetArgs {
+    /// A process id, the name of a Python program (its process or script name, if unique), or a
+    /// snapshot directory.
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub target: Option<OsString>,
+    /// Look at COMMAND after SECONDS instead of just before it exits.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, requires = "command")]
+    pub run_for: Option<Duration>,
+    /// Start COMMAND, look at its first Python process, and end it. Its output goes to standard
+    /// error.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// How a process is looked at.
+#[derive(Args, Debug)]
+pub struct LookArgs {
+    /// How to freeze the process (default: fork, or pause where a fork is refused or unwise).
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub method: Option<FreezeMethod>,
+    /// Refuse beforehand if the process would probably stand still for longer, such as 50ms.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub max_stop: Option<Duration>,
+    /// Also keep contents: texts and numbers, not only names and sizes.
+    #[arg(long)]
+    pub values: bool,
+}
+
+/// How to freeze a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FreezeMethod {
+    /// Read a forked copy; the process goes on at once.
+    Fork,
+    /// Stop the process while its memory is copied.
+    Pause,
+}
+
+/// What the types are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// Bytes, most first.
+    #[default]
+    Bytes,
+    /// Number of objects, most first.
+    Count,
+    /// Name.
+    Name,
+}
+
+/// Reads a length of time: `50ms`, `1.5s`, `2m`, `1h`, `300us`; a bare number is in seconds.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds_per_unit = match unit.trim() {
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" | "sec" | "seconds" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("unknown unit {other:?}: use us, ms, s, m or h")),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "not a length of time, such as 50ms or 1.5s".to_string())?;
+    Duration::try_from_secs_f64(number * seconds_per_unit).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("50ms"), Ok(Duration::from_millis(50)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(parse_duration("2 m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("300us"), Ok(Duration::from_micros(300)));
+        for wrong in ["", "ms", "5 apples", "1.2.3s", "-1s", "1e400h"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn global_options_may_stand_before_and_after_the_target() {
+        for line in [
+            "memshed --format json inspect 42",
+            "memshed inspect --format json 42",
+            "memshed inspect 42 --format json",
+        ] {
+            let cli = Cli::parse_from(line.split(' '));
+            assert_eq!(cli.global.format, Format::Json, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_target_or_a_command_but_not_both() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("memshed inspect").is_err());
+        assert!(parse("memshed inspect 42 -- python").is_err());
+        assert!(parse("memshed inspect --for 3 42").is_err());
+        let cli = parse("memshed inspect --for 3s -- python -c pass --top 5").expect("a command");
+        let Command::Inspect(args) = cli.command else {
+            panic!("not inspect");
+        };
+        assert_eq!(args.target.run_for, Some(Duration::from_secs(3)));
+        assert_eq!(args.target.command.len(), 5);
+    }
+}
