@@ -1,0 +1,431 @@
+// Written by `cargo xtask layouts`; edit xtask/src/layouts/fields/*.txt instead.
+
+//! Struct definitions of the layout: state.
+
+/// The process-wide state, symbol `_PyRuntime`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// `sizeof(_PyRuntimeState)`.
+    pub size: u32,
+    /// `offsetof(_PyRuntimeState, initialized)`.
+    pub initialized: u32,
+    /// `offsetof(_PyRuntimeState, core_initialized)`.
+    pub core_initialized: u32,
+    /// `offsetof(_PyRuntimeState, _finalizing)`.
+    pub finalizing: u32,
+    /// `offsetof(_PyRuntimeState, interpreters.head)`.
+    pub interpreters_head: u32,
+    /// `offsetof(_PyRuntimeState, interpreters.main)`.
+    pub interpreters_main: u32,
+    /// `offsetof(_PyRuntimeState, main_thread)`.
+    pub main_thread: u32,
+    /// The statically allocated main interpreter. `offsetof(_PyRuntimeState, _main_interpreter)`.
+    pub main_interpreter: u32,
+    /// `offsetof(_PyRuntimeState, unicode_state.ids.next_index)`.
+    pub unicode_next_index: u32,
+    /// Pointer to the `_Py_hashtable_t` of static interned strings. `offsetof(_PyRuntimeState, cached_objects.interned_strings)`.
+    pub interned_strings: Option<u32>,
+    /// Start of the statically allocated objects. `offsetof(_PyRuntimeState, static_objects)`.
+    pub static_objects: u32,
+    /// Bytes of them. `sizeof(((_PyRuntimeState*)0)->static_objects)`.
+    pub static_objects_size: u32,
+    /// First of the preallocated integers. `offsetof(_PyRuntimeState, static_objects.singletons.small_ints)`.
+    pub small_ints: u32,
+    /// How many there are, 32 bytes apart. `_PY_NSMALLNEGINTS + _PY_NSMALLPOSINTS`.
+    pub small_ints_count: u32,
+    /// `sizeof(PyLongObject)`.
+    pub small_ints_stride: u32,
+    /// `offsetof(_PyRuntimeState, static_objects.singletons.bytes_empty)`.
+    pub bytes_empty: u32,
+    /// The 256 one-byte `bytes`. `offsetof(_PyRuntimeState, static_objects.singletons.bytes_characters)`.
+    pub bytes_characters: u32,
+    /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.bytes_characters[0])`.
+    pub bytes_characters_stride: u32,
+    /// The static strings, a run of ASCII objects of different sizes. `offsetof(_PyRuntimeState, static_objects.singletons.strings)`.
+    pub strings: u32,
+    /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.strings)`.
+    pub strings_size: u32,
+    /// The 128 one-character strings. `offsetof(_PyRuntimeState, static_objects.singletons.strings.ascii)`.
+    pub strings_ascii: u32,
+    /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.strings.ascii[0])`.
+    pub strings_ascii_stride: u32,
+    /// The 128 one-character Latin-1 strings. `offsetof(_PyRuntimeState, static_objects.singletons.strings.latin1)`.
+    pub strings_latin1: u32,
+    /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.strings.latin1[0])`.
+    pub strings_latin1_stride: u32,
+    /// `offsetof(_PyRuntimeState, static_objects.singletons.tuple_empty)`.
+    pub tuple_empty: u32,
+    /// `offsetof(_PyRuntimeState, static_objects.singletons.hamt_bitmap_node_empty)`.
+    pub hamt_bitmap_node_empty: Option<u32>,
+    /// `offsetof(_PyRuntimeState, static_objects.singletons.context_token_missing)`.
+    pub context_token_missing: Option<u32>,
+    /// `{PyTypeObject *type; int64_t interp_count}` of each static builtin type. `offsetof(_PyRuntimeState, types.managed_static.types)`.
+    pub managed_static_types: Option<u32>,
+    /// `sizeof(((_PyRuntimeState*)0)->types.managed_static.types) / sizeof(((_PyRuntimeState*)0)->types.managed_static.types[0])`.
+    pub managed_static_types_count: Option<u32>,
+    /// `sizeof(((_PyRuntimeState*)0)->types.managed_static.types[0])`.
+    pub managed_static_types_stride: Option<u32>,
+    /// `offsetof(_PyRuntimeState, audit_hooks.head)`.
+    pub audit_hooks: u32,
+    /// `_Py_hashtable_t` of single-phase extension modules (a `dict` in 3.12.0, see `Python/import.c`). `offsetof(_PyRuntimeState, imports.extensions.hashtable)`.
+    pub extensions: Option<u32>,
+    /// `offsetof(_PyRuntimeState, gilstate.autoInterpreterState)`.
+    pub gilstate_autointerpreter: u32,
+    /// `offsetof(_PyRuntimeState, ceval.pending_mainthread)`.
+    pub ceval_pending_mainthread: Option<u32>,
+}
+
+/// One interpreter. Fields that sit after `obmalloc` have moved in patch releases: check by shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interp {
+    /// `sizeof(PyInterpreterState)`.
+    pub size: u32,
+    /// `offsetof(PyInterpreterState, next)`.
+    pub next: u32,
+    /// `offsetof(PyInterpreterState, id)`.
+    pub id: u32,
+    /// `offsetof(PyInterpreterState, finalizing)`.
+    pub finalizing: u32,
+    /// `struct _gc_runtime_state`, inline. `offsetof(PyInterpreterState, gc)`.
+    pub gc: u32,
+    /// `offsetof(PyInterpreterState, threads.head)`.
+    pub threads_head: u32,
+    /// `offsetof(PyInterpreterState, threads.main)`.
+    pub threads_main: Option<u32>,
+    /// `offsetof(PyInterpreterState, threads.count)`.
+    pub threads_count: u32,
+    /// `offsetof(PyInterpreterState, runtime)`.
+    pub runtime: u32,
+    /// `offsetof(PyInterpreterState, sysdict)`.
+    pub sysdict: u32,
+    /// `offsetof(PyInterpreterState, builtins)`.
+    pub builtins: u32,
+    /// `sys.modules`. `offsetof(PyInterpreterState, imports.modules)`.
+    pub modules: u32,
+    /// `offsetof(PyInterpreterState, imports.modules_by_index)`.
+    pub modules_by_index: u32,
+    /// `offsetof(PyInterpreterState, imports.importlib)`.
+    pub importlib: u32,
+    /// `offsetof(PyInterpreterState, imports.import_func)`.
+    pub import_func: u32,
+    /// Per-interpreter dictionary for extensions. `offsetof(PyInterpreterState, dict)`.
+    pub dict: u32,
+    /// `offsetof(PyInterpreterState, codecs.search_path)`.
+    pub codec_search_path: u32,
+    /// `offsetof(PyInterpreterState, codecs.search_cache)`.
+    pub codec_search_cache: u32,
+    /// `offsetof(PyInterpreterState, codecs.error_registry)`.
+    pub codec_error_registry: u32,
+    /// `offsetof(PyInterpreterState, config)`.
+    pub config: u32,
+    /// `sizeof(PyConfig)`.
+    pub config_size: u32,
+    /// `offsetof(PyInterpreterState, sysdict_copy)`.
+    pub sysdict_copy: Option<u32>,
+    /// `offsetof(PyInterpreterState, builtins_copy)`.
+    pub builtins_copy: u32,
+    /// `offsetof(PyInterpreterState, eval_frame)`.
+    pub eval_frame: u32,
+    /// `offsetof(PyInterpreterState, before_forkers)`.
+    pub before_forkers: u32,
+    /// `offsetof(PyInterpreterState, after_forkers_parent)`.
+    pub after_forkers_parent: u32,
+    /// `offsetof(PyInterpreterState, after_forkers_child)`.
+    pub after_forkers_child: u32,
+    /// `offsetof(PyInterpreterState, warnings.filters)`.
+    pub warnings_filters: u32,
+    /// `offsetof(PyInterpreterState, warnings.once_registry)`.
+    pub warnings_once_registry: u32,
+    /// `offsetof(PyInterpreterState, warnings.default_action)`.
+    pub warnings_default_action: u32,
+    /// `offsetof(PyInterpreterState, warnings.context)`.
+    pub warnings_context: Option<u32>,
+    /// ≤ 3.13 `atexit_py_callback **`; from 3.14 a list object. `offsetof(PyInterpreterState, atexit.callbacks)`.
+    pub atexit_callbacks: u32,
+    /// `offsetof(PyInterpreterState, atexit.ncallbacks)`.
+    pub atexit_ncallbacks: Option<u32>,
+    /// Linked list of C callbacks, no objects. `offsetof(PyInterpreterState, atexit.ll_callbacks)`.
+    pub atexit_ll_callbacks: Option<u32>,
+    /// A list, or NULL. `offsetof(PyInterpreterState, audit_hooks)`.
+    pub audit_hooks: u32,
+    /// Inline `struct _obmalloc_state` in 3.12, a pointer to one from 3.13; before, static variables of `Objects/obmalloc.c`. `offsetof(PyInterpreterState, obmalloc)`.
+    pub obmalloc: Option<u32>,
+    /// `offsetof(PyInterpreterState, ceval)`.
+    pub ceval: u32,
+    /// `offsetof(PyInterpreterState, ceval.pending)`.
+    pub ceval_pending: u32,
+    /// `offsetof(PyInterpreterState, ceval.gil)`.
+    pub ceval_gil: Option<u32>,
+    /// `offsetof(PyInterpreterState, _gil)`.
+    pub gil_runtime_state: Option<u32>,
+    /// `offsetof(PyInterpreterState, unicode.ids.size)`.
+    pub unicode_ids_size: u32,
+    /// `PyObject **` of the strings made by `_Py_IDENTIFIER`. `offsetof(PyInterpreterState, unicode.ids.array)`.
+    pub unicode_ids_array: u32,
+    /// Dict (3.12+) of the interned strings; a static variable of `Objects/unicodeobject.c` in 3.11. `offsetof(PyInterpreterState, cached_objects.interned_strings)`.
+    pub interned_strings: Option<u32>,
+    /// `offsetof(PyInterpreterState, types)`.
+    pub types: Option<u32>,
+    /// Array with the state of the static builtin types. `offsetof(PyInterpreterState, types.builtins.initialized)`.
+    pub types_builtins: Option<u32>,
+    /// Count of them, `size_t`. `offsetof(PyInterpreterState, types.builtins.num_initialized)`.
+    pub types_builtins_used: Option<u32>,
+    /// `sizeof(((PyInterpreterState*)0)->types.builtins.initialized) / sizeof(((PyInterpreterState*)0)->types.builtins.initialized[0])`.
+    pub types_builtins_capacity: Option<u32>,
+    /// The same for extension modules' managed static types. `offsetof(PyInterpreterState, types.for_extensions.initialized)`.
+    pub types_extensions: Option<u32>,
+    /// `offsetof(PyInterpreterState, types.for_extensions.num_initialized)`.
+    pub types_extensions_used: Option<u32>,
+    /// `offsetof(PyInterpreterState, types.for_extensions.next_index)`.
+    pub types_extensions_next: Option<u32>,
+    /// `sizeof(((PyInterpreterState*)0)->types.for_extensions.initialized) / sizeof(((PyInterpreterState*)0)->types.for_extensions.initialized[0])`.
+    pub types_extensions_capacity: Option<u32>,
+    /// Method cache: entries of strong name, borrowed value. `offsetof(PyInterpreterState, types.type_cache.hashtable)`.
+    pub type_cache: u32,
+    /// `sizeof(((PyInterpreterState*)0)->types.type_cache.hashtable) / sizeof(struct type_cache_entry)`.
+    pub type_cache_entries: u32,
+    /// `offsetof(PyInterpreterState, object_state)`.
+    pub object_state: Option<u32>,
+    /// `offsetof(PyInterpreterState, dict_state)`.
+    pub dict_state: u32,
+    /// Borrowed references to common callables. `offsetof(PyInterpreterState, callable_cache)`.
+    pub callable_cache: u32,
+    /// `sizeof(((PyInterpreterState*)0)->callable_cache) / sizeof(void*)`.
+    pub callable_cache_count: u32,
+    /// `offsetof(PyInterpreterState, func_state)`.
+    pub func_state: Option<u32>,
+    /// Borrowed references. `offsetof(PyInterpreterState, func_state.func_version_cache)`.
+    pub func_version_cache: Option<u32>,
+    /// `offsetof(PyInterpreterState, static_objects)`.
+    pub static_objects: Option<u32>,
+    /// `sizeof(((PyInterpreterState*)0)->static_objects)`.
+    pub static_objects_size: Option<u32>,
+    /// `offsetof(PyInterpreterState, static_objects.singletons.hamt_empty)`.
+    pub hamt_empty: Option<u32>,
+    /// `offsetof(PyInterpreterState, static_objects.singletons.last_resort_memory_error)`.
+    pub last_resort_memory_error: Option<u32>,
+    /// `offsetof(PyInterpreterState, _initial_thread)`.
+    pub initial_thread: u32,
+    /// First tier-2 executor, linked through `vm_data.links`. `offsetof(PyInterpreterState, executor_list_head)`.
+    pub executor_list_head: Option<u32>,
+    /// `offsetof(PyInterpreterState, asyncio_tasks_head)`.
+    pub asyncio_tasks_head: Option<u32>,
+    /// `offsetof(PyInterpreterState, xi)`.
+    pub xi: Option<u32>,
+    /// `offsetof(PyInterpreterState, mem_free_queue)`.
+    pub mem_free_queue: Option<u32>,
+}
+
+/// One entry of the method cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeCacheEntry {
+    /// `sizeof(struct type_cache_entry)`.
+    pub size: u32,
+    /// `offsetof(struct type_cache_entry, version)`.
+    pub version: u32,
+    /// `offsetof(struct type_cache_entry, name)`.
+    pub name: u32,
+    /// `offsetof(struct type_cache_entry, value)`.
+    pub value: u32,
+}
+
+/// Per-interpreter state of a static builtin type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticType {
+    /// `sizeof(managed_static_type_state)`.
+    pub size: Option<u32>,
+    /// `offsetof(managed_static_type_state, type)`.
+    pub ty: Option<u32>,
+    /// `offsetof(managed_static_type_state, tp_dict)`.
+    pub tp_dict: Option<u32>,
+    /// `offsetof(managed_static_type_state, tp_subclasses)`.
+    pub tp_subclasses: Option<u32>,
+    /// `offsetof(managed_static_type_state, tp_weaklist)`.
+    pub tp_weaklist: Option<u32>,
+}
+
+/// Collector state, `interp.gc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gc {
+    /// `sizeof(struct _gc_runtime_state)`.
+    pub size: u32,
+    /// `offsetof(struct _gc_runtime_state, trash_delete_later)`.
+    pub delete_later: u32,
+    /// `offsetof(struct _gc_runtime_state, enabled)`.
+    pub enabled: u32,
+    /// First of three `struct gc_generation`: youngest first (`young`, `old[0]`, `old[1]` in 3.14.0 to 3.14.4). `offsetof(struct _gc_runtime_state, generations)`.
+    pub generations: u32,
+    /// How many lists follow `generations`, without the permanent one.
+    pub generation_count: u32,
+    /// `sizeof(struct gc_generation)`.
+    pub generation_stride: u32,
+    /// `offsetof(struct gc_generation, head)`.
+    pub generation_head: u32,
+    /// `offsetof(struct gc_generation, threshold)`.
+    pub generation_threshold: u32,
+    /// `offsetof(struct gc_generation, count)`.
+    pub generation_counter: u32,
+    /// The list that `gc.freeze` fills. `offsetof(struct _gc_runtime_state, permanent_generation)`.
+    pub permanent_generation: u32,
+    /// `offsetof(struct _gc_runtime_state, generation_stats)`.
+    pub generation_stats: u32,
+    /// `sizeof(((struct _gc_runtime_state*)0)->generation_stats) / sizeof(((struct _gc_runtime_state*)0)->generation_stats[0])`.
+    pub generation_stats_count: u32,
+    /// `sizeof(struct gc_generation_stats)`.
+    pub stats_stride: u32,
+    /// `offsetof(struct gc_generation_stats, collections)`.
+    pub stats_collections: u32,
+    /// `offsetof(struct gc_generation_stats, collected)`.
+    pub stats_collected: u32,
+    /// `offsetof(struct gc_generation_stats, uncollectable)`.
+    pub stats_uncollectable: u32,
+    /// `offsetof(struct _gc_runtime_state, collecting)`.
+    pub collecting: u32,
+    /// `offsetof(struct _gc_runtime_state, garbage)`.
+    pub garbage: u32,
+    /// `offsetof(struct _gc_runtime_state, callbacks)`.
+    pub callbacks: u32,
+    /// `offsetof(struct _gc_runtime_state, long_lived_total)`.
+    pub long_lived_total: Option<u32>,
+    /// `offsetof(struct _gc_runtime_state, long_lived_pending)`.
+    pub long_lived_pending: Option<u32>,
+    /// `offsetof(struct _gc_runtime_state, heap_size)`.
+    pub heap_size: Option<u32>,
+    /// `offsetof(struct _gc_runtime_state, work_to_do)`.
+    pub work_to_do: Option<u32>,
+    /// `offsetof(struct _gc_runtime_state, visited_space)`.
+    pub visited_space: Option<u32>,
+    /// `offsetof(struct _gc_runtime_state, phase)`.
+    pub phase: Option<u32>,
+    /// Bytes of the header before every collectable object. `sizeof(PyGC_Head)`.
+    pub head_size: u32,
+}
+
+/// One thread's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tstate {
+    /// `sizeof(PyThreadState)`.
+    pub size: u32,
+    /// Bytes of the whole allocation. `sizeof(_PyThreadStateImpl)`.
+    pub impl_size: u32,
+    /// `offsetof(PyThreadState, prev)`.
+    pub prev: u32,
+    /// `offsetof(PyThreadState, next)`.
+    pub next: u32,
+    /// `offsetof(PyThreadState, interp)`.
+    pub interp: u32,
+    /// `offsetof(PyThreadState, _status)`.
+    pub status: Option<u32>,
+    /// `offsetof(PyThreadState, thread_id)`.
+    pub thread_id: u32,
+    /// `offsetof(PyThreadState, native_thread_id)`.
+    pub native_thread_id: u32,
+    /// `offsetof(PyThreadState, id)`.
+    pub id: u32,
+    /// Pointer to a `_PyCFrame` on the C stack. `offsetof(PyThreadState, cframe)`.
+    pub cframe: Option<u32>,
+    /// `offsetof(_PyCFrame, current_frame)`.
+    pub cframe_current_frame: Option<u32>,
+    /// `offsetof(PyThreadState, current_frame)`.
+    pub current_frame: Option<u32>,
+    /// `offsetof(PyThreadState, dict)`.
+    pub dict: u32,
+    /// `offsetof(PyThreadState, context)`.
+    pub context: u32,
+    /// `offsetof(PyThreadState, exc_info)`.
+    pub exc_info: u32,
+    /// `offsetof(PyThreadState, exc_state)`.
+    pub exc_state: u32,
+    /// `offsetof(PyThreadState, curexc_type)`.
+    pub curexc_type: Option<u32>,
+    /// `offsetof(PyThreadState, curexc_value)`.
+    pub curexc_value: Option<u32>,
+    /// `offsetof(PyThreadState, curexc_traceback)`.
+    pub curexc_traceback: Option<u32>,
+    /// `offsetof(PyThreadState, current_exception)`.
+    pub current_exception: Option<u32>,
+    /// `offsetof(PyThreadState, async_exc)`.
+    pub async_exc: u32,
+    /// `offsetof(PyThreadState, c_profileobj)`.
+    pub c_profileobj: u32,
+    /// `offsetof(PyThreadState, c_traceobj)`.
+    pub c_traceobj: u32,
+    /// `offsetof(PyThreadState, async_gen_firstiter)`.
+    pub async_gen_firstiter: u32,
+    /// `offsetof(PyThreadState, async_gen_finalizer)`.
+    pub async_gen_finalizer: u32,
+    /// `offsetof(PyThreadState, datastack_chunk)`.
+    pub datastack_chunk: u32,
+    /// `offsetof(PyThreadState, datastack_top)`.
+    pub datastack_top: u32,
+    /// `offsetof(PyThreadState, datastack_limit)`.
+    pub datastack_limit: u32,
+    /// `offsetof(PyThreadState, datastack_cached_chunk)`.
+    pub datastack_cached_chunk: Option<u32>,
+    /// `offsetof(PyThreadState, delete_later)`.
+    pub delete_later: u32,
+    /// `offsetof(PyThreadState, current_executor)`.
+    pub current_executor: Option<u32>,
+    /// `offsetof(PyThreadState, threading_local_key)`.
+    pub threading_local_key: Option<u32>,
+    /// `offsetof(PyThreadState, threading_local_sentinel)`.
+    pub threading_local_sentinel: Option<u32>,
+    /// `offsetof(_PyThreadStateImpl, asyncio_running_loop)`.
+    pub asyncio_running_loop: Option<u32>,
+    /// `offsetof(_PyThreadStateImpl, asyncio_running_task)`.
+    pub asyncio_running_task: Option<u32>,
+    /// `offsetof(_PyThreadStateImpl, asyncio_tasks_head)`.
+    pub asyncio_tasks_head: Option<u32>,
+}
+
+/// One entry of the stack of handled exceptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrStackItem {
+    /// `sizeof(_PyErr_StackItem)`.
+    pub size: u32,
+    /// `offsetof(_PyErr_StackItem, exc_value)`.
+    pub exc_value: u32,
+    /// `offsetof(_PyErr_StackItem, previous_item)`.
+    pub previous_item: u32,
+}
+
+/// One piece of a thread's data stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackChunk {
+    /// `offsetof(_PyStackChunk, previous)`.
+    pub previous: u32,
+    /// The field `size`, bytes of the chunk. `offsetof(_PyStackChunk, size)`.
+    pub size: u32,
+    /// `offsetof(_PyStackChunk, top)`.
+    pub top: u32,
+    /// `offsetof(_PyStackChunk, data)`.
+    pub data: u32,
+}
+
+/// `_Py_hashtable_t`, which holds the static interned strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashtable {
+    /// `offsetof(_Py_hashtable_t, nentries)`.
+    pub nentries: u32,
+    /// `offsetof(_Py_hashtable_t, nbuckets)`.
+    pub nbuckets: u32,
+    /// `offsetof(_Py_hashtable_t, buckets)`.
+    pub buckets: u32,
+    /// `offsetof(_Py_hashtable_entry_t, _Py_slist_item)`.
+    pub entry_next: u32,
+    /// `offsetof(_Py_hashtable_entry_t, key)`.
+    pub entry_key: u32,
+    /// `offsetof(_Py_hashtable_entry_t, value)`.
+    pub entry_value: u32,
+}
+
+/// One function registered with `atexit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtexitCallback {
+    /// `offsetof(atexit_py_callback, func)`.
+    pub func: Option<u32>,
+    /// `offsetof(atexit_py_callback, args)`.
+    pub args: Option<u32>,
+    /// `offsetof(atexit_py_callback, kwargs)`.
+    pub kwargs: Option<u32>,
+}

@@ -1,0 +1,278 @@
+//! Writes the Rust that the answers become: the struct definitions, and one table per version.
+
+use super::probe::{Answers, Headers, freelist_questions};
+use super::spec::{Block, Field, Kind, Spec, Version};
+use super::tables::{TABLES, Table};
+use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// The first line of every generated file.
+const MARK: &str =
+    "// Written by `cargo xtask layouts`; edit xtask/src/layouts/fields/*.txt instead.\n\n";
+
+/// The lowest version of each table: a field is optional if one of them lacks it.
+fn lowest() -> Result<Vec<Version>> {
+    TABLES.iter().map(|table| Ok(table.range()?.from)).collect()
+}
+
+/// The struct definitions of one file of the field list.
+pub fn shape(name: &str, blocks: &[Block]) -> Result<String> {
+    let versions = lowest()?;
+    let mut text = format!("{MARK}//! Struct definitions of the layout: {name}.\n\n");
+    for block in blocks {
+        let Kind::Struct { rust } = &block.kind else {
+            continue;
+        };
+        let prose = block.prose.as_deref().unwrap_or("");
+        writeln!(
+            text,
+            "/// {prose}\n#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub struct {rust} {{"
+        )?;
+        for field in &block.fields {
+            writeln!(text, "    /// {}", field_doc(block, field, &versions))?;
+            let ty = if block.always(field, &versions) {
+                "u32"
+            } else {
+                "Option<u32>"
+            };
+            writeln!(text, "    pub {}: {ty},", field.name)?;
+        }
+        text.push_str("}\n\n");
+    }
+    formatted(&text)
+}
+
+/// What a field is, from its prose or from the expressions it was made of.
+fn field_doc(block: &Block, field: &Field, versions: &[Version]) -> String {
+    let mut expressions: Vec<String> = versions
+        .iter()
+        .filter_map(|&version| block.expression(field, version))
+        .collect();
+    expressions.dedup();
+    let source = match expressions.last() {
+        Some(number) if number.chars().all(|c| c.is_ascii_digit()) => String::new(),
+        Some(expression) => format!("`{expression}`."),
+        None => String::new(),
+    };
+    match &field.prose {
+        Some(prose) if source.is_empty() => prose.clone(),
+        Some(prose) => format!("{prose} {source}"),
+        None if source.is_empty() => format!("`{}`.", field.name),
+        None => source,
+    }
+}
+
+/// `pub struct Layout`, with a field for each block.
+pub fn whole(spec: &Spec) -> Result<String> {
+    let mut text = format!("{MARK}//! The whole layout.\n\n");
+    text.push_str("use super::{DebugOverlay, FreeList, Slot};\n");
+    for (name, _) in &spec.files {
+        writeln!(text, "use super::{name}::*;")?;
+    }
+    text.push_str(
+        "\n/// Where everything is in one version of CPython (x86-64, GIL, no debug build): offsets in \
+         bytes\n/// unless a field says otherwise, `None` where a version has no such field.\n\
+         #[derive(Clone, Debug)]\npub struct Layout {\n    \
+         /// The versions that the table holds for, `3.14.5-3.14`.\n    pub versions: &'static str,\n",
+    );
+    for block in spec.blocks() {
+        let prose = block
+            .prose
+            .as_deref()
+            .unwrap_or("What `_Py_DebugOffsets` publishes of this.");
+        let (ty, name) = field_type(block);
+        writeln!(text, "    /// {prose}\n    pub {name}: {ty},")?;
+    }
+    text.push_str("}\n");
+    formatted(&text)
+}
+
+/// Type and name of a block's field in `Layout`.
+fn field_type(block: &Block) -> (String, &str) {
+    let ty = match &block.kind {
+        Kind::Struct { rust } => rust.clone(),
+        Kind::Slots => "&'static [Slot]".to_owned(),
+        Kind::Freelists => "&'static [FreeList]".to_owned(),
+        Kind::Overlay => "&'static [DebugOverlay]".to_owned(),
+    };
+    (ty, &block.name)
+}
+
+/// One table.
+pub fn table(spec: &Spec, table: &Table, headers: &Headers, answers: &Answers) -> Result<String> {
+    let mut text = format!("{MARK}//! Layout of CPython {}.\n//!\n", table.versions);
+    writeln!(
+        text,
+        "//! Generated from the headers of CPython {}: `cc` compiled a program of `offsetof` and\n\
+         //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.\n",
+        headers.version
+    )?;
+    text.push_str("use super::{*, code::*, state::*, objects::*, alloc::*};\n\n");
+    writeln!(text, "/// Layout of CPython {}.", table.versions)?;
+    writeln!(text, "pub const {}: Layout = Layout {{", table.constant())?;
+    writeln!(text, "versions: {:?},", table.versions)?;
+    for block in spec.blocks() {
+        match &block.kind {
+            Kind::Struct { rust } => {
+                write_struct(&mut text, block, rust, headers.number, answers)
+                    .with_context(|| format!("in `{}`", block.name))?;
+            }
+            Kind::Slots => write_slots(&mut text, block, headers.number, answers)?,
+            Kind::Freelists => write_freelists(&mut text, block, headers.number, answers)?,
+            Kind::Overlay => write_overlay(&mut text, spec, block, headers.number, answers)?,
+        }
+    }
+    text.push_str("};\n");
+    formatted(&text)
+}
+
+/// The answer to a question that was asked.
+fn answer(answers: &Answers, name: &str) -> Result<u64> {
+    answers
+        .get(name)
+        .copied()
+        .with_context(|| format!("`{name}` was not answered"))
+}
+
+fn write_struct(
+    text: &mut String,
+    block: &Block,
+    rust: &str,
+    version: Version,
+    answers: &Answers,
+) -> Result<()> {
+    let versions = lowest()?;
+    writeln!(text, "{}: {rust} {{", block.name)?;
+    for field in &block.fields {
+        let value = match block.expression(field, version) {
+            None => "None".to_owned(),
+            Some(_) => {
+                let number = answer(answers, &format!("{}.{}", block.name, field.name))?;
+                ensure!(
+                    u32::try_from(number).is_ok(),
+                    "`{}` = {number} is no u32",
+                    field.name
+                );
+                if block.always(field, &versions) {
+                    number.to_string()
+                } else {
+                    format!("Some({number})")
+                }
+            }
+        };
+        writeln!(text, "{}: {value},", field.name)?;
+    }
+    text.push_str("},\n");
+    Ok(())
+}
+
+fn write_slots(
+    text: &mut String,
+    block: &Block,
+    version: Version,
+    answers: &Answers,
+) -> Result<()> {
+    writeln!(text, "{}: &[", block.name)?;
+    for field in &block.fields {
+        if field.value.at(version).is_some() {
+            let name = format!("{}.{}", block.name, field.name);
+            let offset = answer(answers, &format!("{name}.offset"))?;
+            let count = answer(answers, &format!("{name}.count"))?;
+            writeln!(text, "slot({:?}, {offset}, {count}),", field.name)?;
+        }
+    }
+    text.push_str("],\n");
+    Ok(())
+}
+
+fn write_freelists(
+    text: &mut String,
+    block: &Block,
+    version: Version,
+    answers: &Answers,
+) -> Result<()> {
+    writeln!(text, "{}: &[", block.name)?;
+    for field in &block.fields {
+        let (Some(value), Some(ctype)) = (field.value.at(version), block.ctype.at(version)) else {
+            continue;
+        };
+        let numbers = freelist_questions(ctype, value)?
+            .iter()
+            .map(|(part, _)| answer(answers, &format!("{}.{}.{part}", block.name, field.name)))
+            .map(|number| Ok(number?.to_string()))
+            .collect::<Result<Vec<_>>>()?
+            .join(", ");
+        let (raw, form) = match value.split(' ').next().unwrap_or_default() {
+            form if form.starts_with("raw") => (true, &form[3..]),
+            form => (false, form),
+        };
+        let maker = if form == "stack" { "chain" } else { form };
+        writeln!(text, "{maker}({:?}, {}, [{numbers}]),", field.name, !raw)?;
+    }
+    text.push_str("],\n");
+    Ok(())
+}
+
+fn write_overlay(
+    text: &mut String,
+    spec: &Spec,
+    block: &Block,
+    version: Version,
+    answers: &Answers,
+) -> Result<()> {
+    let versions = lowest()?;
+    writeln!(text, "{}: &[", block.name)?;
+    for field in block
+        .fields
+        .iter()
+        .filter(|field| field.value.at(version).is_some())
+    {
+        let (target, member) = field
+            .name
+            .split_once('.')
+            .context("overlay wants struct.field")?;
+        let (owner, target_field) = spec
+            .blocks()
+            .filter(|other| other.name == target)
+            .find_map(|other| {
+                other
+                    .fields
+                    .iter()
+                    .find(|field| field.name == member)
+                    .map(|field| (other, field))
+            })
+            .with_context(|| format!("overlay names `{}`, which is not a field", field.name))?;
+        let place = if owner.always(target_field, &versions) {
+            format!("&mut l.{}", field.name)
+        } else {
+            format!("l.{}.get_or_insert(0)", field.name)
+        };
+        let position = answer(answers, &format!("overlay.{}", field.name))?;
+        writeln!(text, "overlay({position}, {:?}, |l| {place}),", field.name)?;
+    }
+    text.push_str("],\n");
+    Ok(())
+}
+
+/// Passes Rust through rustfmt, so that `cargo fmt --check` is content with what is written.
+fn formatted(text: &str) -> Result<String> {
+    let mut child = Command::new("rustfmt")
+        .args(["--edition", "2024", "--emit", "stdout"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run `rustfmt`: rustup component add rustfmt")?;
+    child
+        .stdin
+        .take()
+        .context("rustfmt without a standard input")?
+        .write_all(text.as_bytes())?;
+    let done = child.wait_with_output()?;
+    ensure!(
+        done.status.success(),
+        "rustfmt does not accept what was generated"
+    );
+    Ok(String::from_utf8(done.stdout)?)
+}
