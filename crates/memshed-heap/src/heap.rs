@@ -85,6 +85,11 @@ impl Sizes {
         self.small.is_empty()
     }
 
+    /// Makes room for exactly `rows` more.
+    pub(crate) fn reserve_exact(&mut self, rows: usize) {
+        self.small.reserve_exact(rows);
+    }
+
     /// All rows in order, in bytes.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         (0..self.small.len()).map(|row| self.get(row))
@@ -132,6 +137,17 @@ impl Objects {
     }
 }
 
+/// An edge by itself, on its way to [`Edges`] or into a snapshot file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The object that refers.
+    pub source: ObjectId,
+    /// The object referred to.
+    pub target: ObjectId,
+    /// How.
+    pub label: Label,
+}
+
 /// Edges in compressed rows: the targets of object `i` are
 /// `target[start[i]..start[i + 1]]`, with labels at the same places.
 #[derive(Clone, Debug, Default)]
@@ -170,6 +186,35 @@ pub enum RootKind {
     /// Found in the collector's lists or the pools, reached from no root known: held by C code,
     /// or garbage that waits to be collected.
     Unreached = 5,
+}
+
+impl RootKind {
+    /// All kinds, each at the place of its number.
+    pub const ALL: [RootKind; 6] = [
+        RootKind::Module,
+        RootKind::Frame,
+        RootKind::Interpreter,
+        RootKind::Static,
+        RootKind::Interned,
+        RootKind::Unreached,
+    ];
+
+    /// The kind as a word, as in snapshot files and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            RootKind::Module => "module",
+            RootKind::Frame => "frame",
+            RootKind::Interpreter => "interpreter",
+            RootKind::Static => "static",
+            RootKind::Interned => "interned",
+            RootKind::Unreached => "unreached",
+        }
+    }
+
+    /// The kind that [`RootKind::word`] names so.
+    pub fn from_word(word: &str) -> Option<RootKind> {
+        RootKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// A root: an object alive by itself.

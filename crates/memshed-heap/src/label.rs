@@ -35,6 +35,60 @@ pub enum LabelKind {
     Stack = 11,
 }
 
+impl LabelKind {
+    /// All kinds, each at the place of its number.
+    pub const ALL: [LabelKind; 12] = [
+        LabelKind::Unknown,
+        LabelKind::Attribute,
+        LabelKind::Key,
+        LabelKind::Value,
+        LabelKind::KeyObject,
+        LabelKind::Index,
+        LabelKind::Local,
+        LabelKind::Closure,
+        LabelKind::Field,
+        LabelKind::Possible,
+        LabelKind::Weak,
+        LabelKind::Stack,
+    ];
+
+    /// The kind as a word, as in snapshot files and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            LabelKind::Unknown => "unknown",
+            LabelKind::Attribute => "attribute",
+            LabelKind::Key => "key",
+            LabelKind::Value => "value",
+            LabelKind::KeyObject => "key_object",
+            LabelKind::Index => "index",
+            LabelKind::Local => "local",
+            LabelKind::Closure => "closure",
+            LabelKind::Field => "field",
+            LabelKind::Possible => "possible",
+            LabelKind::Weak => "weak",
+            LabelKind::Stack => "stack",
+        }
+    }
+
+    /// The kind that [`LabelKind::word`] names so.
+    pub fn from_word(word: &str) -> Option<LabelKind> {
+        LabelKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether labels of this kind carry a name.
+    pub fn is_named(self) -> bool {
+        matches!(
+            self,
+            LabelKind::Attribute
+                | LabelKind::Key
+                | LabelKind::Local
+                | LabelKind::Closure
+                | LabelKind::Field
+                | LabelKind::Weak
+        )
+    }
+}
+
 /// A label in four bytes: the kind in the top four bits, its value in the lower 28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Label(pub u32);
@@ -79,14 +133,6 @@ impl Label {
 
     /// The name, for the kinds that carry one.
     pub fn name(self) -> Option<StringId> {
-        match self.kind() {
-            LabelKind::Attribute
-            | LabelKind::Key
-            | LabelKind::Local
-            | LabelKind::Closure
-            | LabelKind::Field
-            | LabelKind::Weak => Some(StringId(self.value())),
-            _ => None,
-        }
+        self.kind().is_named().then(|| StringId(self.value()))
     }
 }

@@ -6,12 +6,14 @@ mod facts;
 mod heap;
 mod label;
 mod pools;
+pub mod snapshot;
 mod strings;
 
 pub use facts::{
     Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
 };
-pub use heap::{Edges, Heap, ObjectId, Objects, Root, RootKind, Sizes, Type, TypeId};
+pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Sizes, Type, TypeId};
 pub use label::{Label, LabelKind};
 pub use pools::PoolTable;
+pub use snapshot::SnapshotError;
 pub use strings::{StringId, Strings};

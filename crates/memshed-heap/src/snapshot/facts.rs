@@ -1,0 +1,322 @@
+//! The small tables: the facts about the process. Patterns name every field, so that a new one
+//! cannot be forgotten here.
+
+use super::file::Batch;
+use super::write::{longs, texts};
+use crate::facts::{
+    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
+};
+use crate::heap::Heap;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
+use std::sync::Arc;
+
+/// The one row of the table `process`.
+pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
+    let Process {
+        pid,
+        python,
+        executable,
+        uptime_seconds,
+        threads,
+        rss_bytes,
+        pss_bytes,
+        uss_bytes,
+        swap_bytes,
+        peak_rss_bytes,
+        container,
+    } = &heap.process;
+    let SnapshotInfo {
+        method,
+        method_reason,
+        taken_at,
+        stopped_ms,
+        seconds,
+        problems: _,
+    } = &heap.snapshot;
+    let Gc {
+        enabled,
+        generations: _,
+        frozen,
+    } = &heap.gc;
+    let Pools {
+        arenas,
+        arena_bytes,
+        pools,
+        free_pools,
+        pool_bytes,
+        blocks,
+        raw_blocks,
+        used_bytes,
+        free_bytes,
+        releasable_bytes,
+    } = &heap.pools;
+    vec![
+        Arc::new(Int32Array::from(vec![*pid])),
+        text(python),
+        text(executable),
+        double(*uptime_seconds),
+        super::write::ints(std::iter::once(*threads)),
+        long(*rss_bytes),
+        long(*pss_bytes),
+        long(*uss_bytes),
+        long(*swap_bytes),
+        long(*peak_rss_bytes),
+        optional_long(container.as_ref().map(|c| c.limit_bytes)),
+        optional_long(container.as_ref().map(|c| c.used_bytes)),
+        text(method_word(*method)),
+        Arc::new(StringArray::from(vec![method_reason.as_deref()])),
+        double(*taken_at),
+        double(*stopped_ms),
+        double(*seconds),
+        Arc::new(BooleanArray::from(vec![*enabled])),
+        long(*frozen),
+        long(*arenas),
+        long(*arena_bytes),
+        long(*pools),
+        long(*free_pools),
+        long(*pool_bytes),
+        long(*blocks),
+        optional_long(*raw_blocks),
+        long(*used_bytes),
+        long(*free_bytes),
+        long(*releasable_bytes),
+    ]
+}
+
+/// Takes over the one row of the table `process`.
+pub(super) fn read_process(batch: &Batch, heap: &mut Heap) -> Result<(), String> {
+    if batch.rows() != 1 {
+        return Err(format!("it has {} rows instead of 1", batch.rows()));
+    }
+    let row = Row(batch);
+    let container = match (
+        row.optional_long("container_limit_bytes")?,
+        row.optional_long("container_used_bytes")?,
+    ) {
+        (Some(limit_bytes), Some(used_bytes)) => Some(Container {
+            limit_bytes,
+            used_bytes,
+        }),
+        _ => None,
+    };
+    heap.process = Process {
+        pid: row.int("pid")?,
+        python: row.text("python")?,
+        executable: row.text("executable")?,
+        uptime_seconds: row.double("uptime_seconds")?,
+        threads: unsigned_int(row.int("threads")?)?,
+        rss_bytes: row.long("rss_bytes")?,
+        pss_bytes: row.long("pss_bytes")?,
+        uss_bytes: row.long("uss_bytes")?,
+        swap_bytes: row.long("swap_bytes")?,
+        peak_rss_bytes: row.long("peak_rss_bytes")?,
+        container,
+    };
+    heap.snapshot = SnapshotInfo {
+        method: method(&row.text("method")?)?,
+        method_reason: row.optional_text("method_reason")?,
+        taken_at: row.double("taken_at")?,
+        stopped_ms: row.double("stopped_ms")?,
+        seconds: row.double("seconds")?,
+        problems: Vec::new(),
+    };
+    heap.gc = Gc {
+        enabled: row.bool("gc_enabled")?,
+        generations: Vec::new(),
+        frozen: row.long("gc_frozen")?,
+    };
+    heap.pools = Pools {
+        arenas: row.long("arenas")?,
+        arena_bytes: row.long("arena_bytes")?,
+        pools: row.long("pools")?,
+        free_pools: row.long("free_pools")?,
+        pool_bytes: row.long("pool_bytes")?,
+        blocks: row.long("blocks")?,
+        raw_blocks: row.optional_long("raw_blocks")?,
+        used_bytes: row.long("pool_used_bytes")?,
+        free_bytes: row.long("pool_free_bytes")?,
+        releasable_bytes: row.long("pool_releasable_bytes")?,
+    };
+    Ok(())
+}
+
+pub(super) fn generations(gc: &Gc) -> Vec<ArrayRef> {
+    let rows = || gc.generations.iter();
+    let signed = |of: fn(&Generation) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows().map(of)))
+    };
+    vec![
+        super::write::ints(0..gc.generations.len() as u32),
+        longs(rows().map(|row| row.objects)),
+        signed(|row| row.threshold),
+        signed(|row| row.collections),
+        signed(|row| row.collected),
+        signed(|row| row.uncollectable),
+    ]
+}
+
+pub(super) fn read_generations(batch: &Batch, to: &mut Vec<Generation>) -> Result<(), String> {
+    let objects = batch.longs("objects")?;
+    let threshold = batch.longs("threshold")?;
+    let collections = batch.longs("collections")?;
+    let collected = batch.longs("collected")?;
+    let uncollectable = batch.longs("uncollectable")?;
+    for row in 0..batch.rows() {
+        to.push(Generation {
+            objects: unsigned(objects[row])?,
+            threshold: threshold[row],
+            collections: collections[row],
+            collected: collected[row],
+            uncollectable: uncollectable[row],
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn caches(caches: &[Cache]) -> Vec<ArrayRef> {
+    vec![
+        texts(caches.iter().map(|cache| &*cache.name)),
+        longs(caches.iter().map(|cache| cache.entries)),
+        longs(caches.iter().map(|cache| cache.bytes)),
+    ]
+}
+
+pub(super) fn read_caches(batch: &Batch, to: &mut Vec<Cache>) -> Result<(), String> {
+    let entries = batch.longs("entries")?;
+    let bytes = batch.longs("bytes")?;
+    for (row, name) in batch.texts("name")?.enumerate() {
+        to.push(Cache {
+            name: name.to_owned(),
+            entries: unsigned(entries[row])?,
+            bytes: unsigned(bytes[row])?,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn memory(parts: &[MemoryPart]) -> Vec<ArrayRef> {
+    vec![
+        texts(parts.iter().map(|part| &*part.category)),
+        longs(parts.iter().map(|part| part.bytes)),
+    ]
+}
+
+pub(super) fn read_memory(batch: &Batch, to: &mut Vec<MemoryPart>) -> Result<(), String> {
+    let bytes = batch.longs("bytes")?;
+    for (row, category) in batch.texts("category")?.enumerate() {
+        to.push(MemoryPart {
+            category: category.to_owned(),
+            bytes: unsigned(bytes[row])?,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn problems(problems: &[Problem]) -> Vec<ArrayRef> {
+    vec![
+        texts(problems.iter().map(|problem| &*problem.kind)),
+        longs(problems.iter().map(|problem| problem.count)),
+        texts(problems.iter().map(|problem| &*problem.example)),
+    ]
+}
+
+pub(super) fn read_problems(batch: &Batch, to: &mut Vec<Problem>) -> Result<(), String> {
+    let count = batch.longs("count")?;
+    let texts = batch.texts("kind")?.zip(batch.texts("example")?);
+    for (row, (kind, example)) in texts.enumerate() {
+        to.push(Problem {
+            kind: kind.to_owned(),
+            count: unsigned(count[row])?,
+            example: example.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn method_word(method: Method) -> &'static str {
+    match method {
+        Method::Fork => "fork",
+        Method::Pause => "pause",
+        Method::Core => "core",
+        Method::File => "file",
+    }
+}
+
+fn method(word: &str) -> Result<Method, String> {
+    [Method::Fork, Method::Pause, Method::Core, Method::File]
+        .into_iter()
+        .find(|method| method_word(*method) == word)
+        .ok_or_else(|| format!("there is no method {word:?}"))
+}
+
+fn text(value: &str) -> ArrayRef {
+    texts(std::iter::once(value))
+}
+
+fn double(value: f64) -> ArrayRef {
+    Arc::new(Float64Array::from(vec![value]))
+}
+
+fn long(value: u64) -> ArrayRef {
+    longs(std::iter::once(value))
+}
+
+fn optional_long(value: Option<u64>) -> ArrayRef {
+    let value = value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
+    Arc::new(Int64Array::from(vec![value]))
+}
+
+/// A size or count from a column of signed numbers.
+pub(super) fn unsigned(value: i64) -> Result<u64, String> {
+    u64::try_from(value).map_err(|_| format!("{value} is no size or count"))
+}
+
+/// A size, count or id from a column of signed numbers.
+pub(super) fn unsigned_int(value: i32) -> Result<u32, String> {
+    u32::try_from(value).map_err(|_| format!("{value} is no size, count or id"))
+}
+
+/// The first row of a batch that has one.
+struct Row<'a>(&'a Batch);
+
+impl Row<'_> {
+    fn int(&self, name: &str) -> Result<i32, String> {
+        first(self.0.ints(name)?.iter().copied(), name)
+    }
+
+    fn long(&self, name: &str) -> Result<u64, String> {
+        unsigned(first(self.0.longs(name)?.iter().copied(), name)?)
+    }
+
+    fn optional_long(&self, name: &str) -> Result<Option<u64>, String> {
+        first(self.0.optional_longs(name)?, name)?
+            .map(unsigned)
+            .transpose()
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        first(self.0.texts(name)?, name).map(str::to_owned)
+    }
+
+    fn optional_text(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(first(self.0.optional_texts(name)?, name)?.map(str::to_owned))
+    }
+
+    fn double(&self, name: &str) -> Result<f64, String> {
+        let column = self.0.column(name)?.as_primitive_opt::<Float64Type>();
+        first(column.into_iter().flatten().flatten(), name)
+    }
+
+    fn bool(&self, name: &str) -> Result<bool, String> {
+        let column = self.0.column(name)?.as_boolean_opt();
+        first(column.into_iter().flatten().flatten(), name)
+    }
+}
+
+fn first<T>(mut values: impl Iterator<Item = T>, name: &str) -> Result<T, String> {
+    values
+        .next()
+        .ok_or_else(|| format!("column {name} has no value"))
+}

@@ -1,0 +1,7 @@
+//! Snapshot files: written, read back, opened by other engines, damaged on purpose.
+
+mod damage;
+mod engines;
+mod heaps;
+mod place;
+mod round_trip;
