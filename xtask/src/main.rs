@@ -2,9 +2,12 @@
 
 mod accept;
 mod bench;
+mod interpreters;
 mod layouts;
 mod pythons;
 mod test;
+mod tidy;
+mod wheel;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -23,6 +26,10 @@ enum Verb {
     Accept(accept::Args),
     /// Run the whole suite on every interpreter found.
     Test(test::Args),
+    /// Check the invariants of ARCHITECTURE.md.
+    Tidy(tidy::Args),
+    /// Build the wheel and check its tag, its binary and its command.
+    Wheel(wheel::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +39,8 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(args),
         Verb::Accept(args) => accept::run(args),
         Verb::Test(args) => test::run(args),
+        Verb::Tidy(args) => tidy::run(args),
+        Verb::Wheel(args) => wheel::run(args),
     };
     match done {
         Ok(status) => status,
