@@ -25,7 +25,9 @@ pub fn run(_: Args) -> Result<ExitCode> {
     }
     std::fs::create_dir_all(&place)?;
 
-    let interpreters = interpreters::all(root);
+    // Older ones are not what pyproject.toml's `requires-python` lets in.
+    let mut interpreters = interpreters::all(root);
+    interpreters.retain(|one| one.minor() >= (3, 9));
     let builder = builder(&interpreters, &place)?;
     let wheel = build(&builder, root, &place)?;
     let glibc = tagged_glibc(&wheel)?;
