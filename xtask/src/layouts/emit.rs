@@ -100,32 +100,83 @@ fn field_type(block: &Block) -> (String, &str) {
     (ty, &block.name)
 }
 
-/// One table.
-pub fn table(spec: &Spec, table: &Table, headers: &Headers, answers: &Answers) -> Result<String> {
-    let mut text = format!("{MARK}//! Layout of CPython {}.\n//!\n", table.versions);
-    writeln!(
-        text,
-        "//! Generated from the headers of CPython {}: `cc` compiled a program of `offsetof` and\n\
-         //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.\n",
-        headers.version
-    )?;
+/// A version's headers and what they answered.
+pub struct Answered {
+    /// Where the answers come from.
+    pub headers: Headers,
+    /// The answers.
+    pub answers: Answers,
+}
+
+/// One table in full.
+pub fn table(spec: &Spec, table: &Table, from: &Answered) -> Result<String> {
+    let mut text = table_head(table, &from.headers);
     text.push_str("use super::{*, code::*, state::*, objects::*, alloc::*};\n\n");
     writeln!(text, "/// Layout of CPython {}.", table.versions)?;
     writeln!(text, "pub const {}: Layout = Layout {{", table.constant())?;
     writeln!(text, "versions: {:?},", table.versions)?;
     for block in spec.blocks() {
-        match &block.kind {
-            Kind::Struct { rust } => {
-                write_struct(&mut text, block, rust, headers.number, answers)
-                    .with_context(|| format!("in `{}`", block.name))?;
+        if let Kind::Struct { rust } = &block.kind {
+            writeln!(text, "{}: {rust} {{", block.name)?;
+            for field in &block.fields {
+                writeln!(text, "{}: {},", field.name, value(block, field, from)?)?;
             }
-            Kind::Slots => write_slots(&mut text, block, headers.number, answers)?,
-            Kind::Freelists => write_freelists(&mut text, block, headers.number, answers)?,
-            Kind::Overlay => write_overlay(&mut text, spec, block, headers.number, answers)?,
+            text.push_str("},\n");
+        } else {
+            writeln!(text, "{}: {},", block.name, list(spec, block, from)?)?;
         }
     }
     text.push_str("};\n");
     formatted(&text)
+}
+
+/// One table as what differs from `base`.
+pub fn difference(
+    spec: &Spec,
+    table: &Table,
+    from: &Answered,
+    base: (&Table, &Answered),
+) -> Result<String> {
+    let mut text = table_head(table, &from.headers);
+    writeln!(
+        text,
+        "use super::*;\n\n/// Layout of CPython {}.",
+        table.versions
+    )?;
+    writeln!(text, "pub const {}: Layout = {{", table.constant())?;
+    writeln!(
+        text,
+        "let mut l = {};\nl.versions = {:?};",
+        base.0.constant(),
+        table.versions
+    )?;
+    for block in spec.blocks() {
+        if let Kind::Struct { .. } = &block.kind {
+            for field in &block.fields {
+                let value_here = value(block, field, from)?;
+                if value_here != value(block, field, base.1)? {
+                    writeln!(text, "l.{}.{} = {value_here};", block.name, field.name)?;
+                }
+            }
+        } else {
+            let list_here = list(spec, block, from)?;
+            if list_here != list(spec, block, base.1)? {
+                writeln!(text, "l.{} = {list_here};", block.name)?;
+            }
+        }
+    }
+    text.push_str("l\n};\n");
+    formatted(&text)
+}
+
+/// The beginning of a table's file.
+fn table_head(table: &Table, headers: &Headers) -> String {
+    format!(
+        "{MARK}//! Layout of CPython {}.\n//!\n//! {}\n//!\n\
+         //! Generated from headers that say CPython {}: `cc` compiled a program of `offsetof` and\n\
+         //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.\n\n",
+        table.versions, table.note, headers.version
+    )
 }
 
 /// The answer to a question that was asked.
@@ -136,124 +187,95 @@ fn answer(answers: &Answers, name: &str) -> Result<u64> {
         .with_context(|| format!("`{name}` was not answered"))
 }
 
-fn write_struct(
-    text: &mut String,
-    block: &Block,
-    rust: &str,
-    version: Version,
-    answers: &Answers,
-) -> Result<()> {
-    let versions = lowest()?;
-    writeln!(text, "{}: {rust} {{", block.name)?;
-    for field in &block.fields {
-        let value = match block.expression(field, version) {
-            None => "None".to_owned(),
-            Some(_) => {
-                let number = answer(answers, &format!("{}.{}", block.name, field.name))?;
-                ensure!(
-                    u32::try_from(number).is_ok(),
-                    "`{}` = {number} is no u32",
-                    field.name
-                );
-                if block.always(field, &versions) {
-                    number.to_string()
-                } else {
-                    format!("Some({number})")
-                }
-            }
-        };
-        writeln!(text, "{}: {value},", field.name)?;
+/// A field's number as Rust.
+fn value(block: &Block, field: &Field, from: &Answered) -> Result<String> {
+    if block.expression(field, from.headers.number).is_none() {
+        return Ok("None".to_owned());
     }
-    text.push_str("},\n");
-    Ok(())
+    let name = format!("{}.{}", block.name, field.name);
+    let number = answer(&from.answers, &name)?;
+    ensure!(
+        u32::try_from(number).is_ok(),
+        "`{name}` = {number} is no u32"
+    );
+    Ok(match block.always(field, &lowest()?) {
+        true => number.to_string(),
+        false => format!("Some({number})"),
+    })
 }
 
-fn write_slots(
-    text: &mut String,
-    block: &Block,
-    version: Version,
-    answers: &Answers,
-) -> Result<()> {
-    writeln!(text, "{}: &[", block.name)?;
+/// A block that is a list, as Rust.
+fn list(spec: &Spec, block: &Block, from: &Answered) -> Result<String> {
+    let version = from.headers.number;
+    let mut text = String::from("&[");
     for field in &block.fields {
-        if field.value.at(version).is_some() {
-            let name = format!("{}.{}", block.name, field.name);
-            let offset = answer(answers, &format!("{name}.offset"))?;
-            let count = answer(answers, &format!("{name}.count"))?;
-            writeln!(text, "slot({:?}, {offset}, {count}),", field.name)?;
+        if let (Some(value), Some(ctype)) = (field.value.at(version), block.ctype.at(version)) {
+            text += &match block.kind {
+                Kind::Slots => slot(block, field, &from.answers)?,
+                Kind::Freelists => freelist(block, field, ctype, value, &from.answers)?,
+                _ => overlay(spec, field, &from.answers)?,
+            };
+            text.push_str(",\n");
         }
     }
-    text.push_str("],\n");
-    Ok(())
+    Ok(text + "]")
 }
 
-fn write_freelists(
-    text: &mut String,
-    block: &Block,
-    version: Version,
-    answers: &Answers,
-) -> Result<()> {
-    writeln!(text, "{}: &[", block.name)?;
-    for field in &block.fields {
-        let (Some(value), Some(ctype)) = (field.value.at(version), block.ctype.at(version)) else {
-            continue;
-        };
-        let numbers = freelist_questions(ctype, value)?
-            .iter()
-            .map(|(part, _)| answer(answers, &format!("{}.{}.{part}", block.name, field.name)))
-            .map(|number| Ok(number?.to_string()))
-            .collect::<Result<Vec<_>>>()?
-            .join(", ");
-        let (raw, form) = match value.split(' ').next().unwrap_or_default() {
-            form if form.starts_with("raw") => (true, &form[3..]),
-            form => (false, form),
-        };
-        let maker = if form == "stack" { "chain" } else { form };
-        writeln!(text, "{maker}({:?}, {}, [{numbers}]),", field.name, !raw)?;
-    }
-    text.push_str("],\n");
-    Ok(())
+fn slot(block: &Block, field: &Field, answers: &Answers) -> Result<String> {
+    let name = format!("{}.{}", block.name, field.name);
+    let offset = answer(answers, &format!("{name}.offset"))?;
+    let count = answer(answers, &format!("{name}.count"))?;
+    Ok(format!("slot({:?}, {offset}, {count})", field.name))
 }
 
-fn write_overlay(
-    text: &mut String,
-    spec: &Spec,
+fn freelist(
     block: &Block,
-    version: Version,
+    field: &Field,
+    ctype: &str,
+    value: &str,
     answers: &Answers,
-) -> Result<()> {
-    let versions = lowest()?;
-    writeln!(text, "{}: &[", block.name)?;
-    for field in block
-        .fields
+) -> Result<String> {
+    let numbers = freelist_questions(ctype, value)?
         .iter()
-        .filter(|field| field.value.at(version).is_some())
-    {
-        let (target, member) = field
-            .name
-            .split_once('.')
-            .context("overlay wants struct.field")?;
-        let (owner, target_field) = spec
-            .blocks()
-            .filter(|other| other.name == target)
-            .find_map(|other| {
-                other
-                    .fields
-                    .iter()
-                    .find(|field| field.name == member)
-                    .map(|field| (other, field))
-            })
-            .with_context(|| format!("overlay names `{}`, which is not a field", field.name))?;
-        let place = if owner.always(target_field, &versions) {
-            format!("&mut l.{}", field.name)
-        } else {
-            format!("l.{}.get_or_insert(0)", field.name)
-        };
-        let position = answer(answers, &format!("overlay.{}", field.name))?;
-        writeln!(text, "overlay({position}, {:?}, |l| {place}),", field.name)?;
-    }
-    text.push_str("],\n");
-    Ok(())
+        .map(|(part, _)| answer(answers, &format!("{}.{}.{part}", block.name, field.name)))
+        .map(|number| Ok(number?.to_string()))
+        .collect::<Result<Vec<_>>>()?
+        .join(", ");
+    let word = value.split(' ').next().unwrap_or_default();
+    let form = word.strip_prefix("raw").unwrap_or(word);
+    let maker = if form == "stack" { "chain" } else { form };
+    Ok(format!(
+        "{maker}({:?}, {}, [{numbers}])",
+        field.name,
+        form == word
+    ))
+}
+
+fn overlay(spec: &Spec, field: &Field, answers: &Answers) -> Result<String> {
+    let (target, member) = field
+        .name
+        .split_once('.')
+        .context("overlay wants struct.field")?;
+    let (owner, target_field) = spec
+        .blocks()
+        .filter(|other| other.name == target)
+        .find_map(|other| {
+            other
+                .fields
+                .iter()
+                .find(|field| field.name == member)
+                .map(|field| (other, field))
+        })
+        .with_context(|| format!("overlay names `{}`, which is not a field", field.name))?;
+    let place = match owner.always(target_field, &lowest()?) {
+        true => format!("&mut l.{}", field.name),
+        false => format!("l.{}.get_or_insert(0)", field.name),
+    };
+    let position = answer(answers, &format!("overlay.{}", field.name))?;
+    Ok(format!(
+        "overlay({position}, {:?}, |l| {place})",
+        field.name
+    ))
 }
 
 /// Passes Rust through rustfmt, so that `cargo fmt --check` is content with what is written.

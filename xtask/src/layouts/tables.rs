@@ -8,39 +8,82 @@ use anyhow::Result;
 pub struct Table {
     /// Name of the file; in capitals, of the constant.
     pub name: &'static str,
-    /// The versions it holds for. Tables of one minor version differ only where a patch release
-    /// moved fields.
+    /// The versions it holds for.
     pub versions: &'static str,
+    /// For versions whose fields a later patch release moved: the table of the later ones, from
+    /// which this one is written as a difference.
+    pub base: Option<&'static str>,
+    /// What moved, with the source that says so, and which versions were looked at.
+    pub note: &'static str,
 }
 
 /// Every table, oldest first.
-///
-/// 3.14.4 enlarged `interp.qsbr`, which moved what follows; 3.14.5 went back to the collector of
-/// 3.13, which enlarged `gc` (`Include/internal/pycore_interp_structs.h`).
-pub const TABLES: [Table; 6] = [
+pub const TABLES: [Table; 10] = [
     Table {
         name: "v3_11",
         versions: "3.11",
+        base: None,
+        note: "Headers of 3.11.2 and 3.11.7 agree.",
     },
     Table {
         name: "v3_12",
         versions: "3.12",
+        base: None,
+        note: "Headers of 3.12.1 only.",
+    },
+    Table {
+        name: "v3_13_0",
+        versions: "3.13.0-3.13.4",
+        base: Some("v3_13"),
+        note: "3.13.5 gave `PyGC_Head` an alignment of 4 (gh-127545), by which `gc.generations` \
+               moved forward. Headers of 3.13.0.",
+    },
+    Table {
+        name: "v3_13_5",
+        versions: "3.13.5-3.13.11",
+        base: Some("v3_13"),
+        note: "3.13.12 enlarged the process-wide `ceval.perf`. Headers of 3.13.5, .7, .8 and .9 \
+               agree.",
+    },
+    Table {
+        name: "v3_13_12",
+        versions: "3.13.12-3.13.12",
+        base: Some("v3_13"),
+        note: "3.13.13 gave threads a cached data stack chunk (gh-142183). Headers of 3.13.12.",
     },
     Table {
         name: "v3_13",
-        versions: "3.13",
+        versions: "3.13.13-3.13",
+        base: None,
+        note: "Headers of 3.13.14, .15 and .18 agree.",
     },
     Table {
         name: "v3_14_0",
-        versions: "3.14.0-3.14.3",
+        versions: "3.14.0-3.14.2",
+        base: Some("v3_14"),
+        note: "3.14.3 enlarged the process-wide `ceval.perf`, as 3.13.12 did. Made of the headers \
+               of 3.14.3 without `prev_eval_frame`, `trampoline_refcount` and `code_watcher_id` of \
+               `struct _ceval_runtime_state`: offsets of `runtime` behind them are hints.",
+    },
+    Table {
+        name: "v3_14_3",
+        versions: "3.14.3-3.14.3",
+        base: Some("v3_14"),
+        note: "3.14.4 enlarged `interp.qsbr` (gh-144438) and gave threads a cached data stack \
+               chunk (gh-142183). Headers of 3.14.3.",
     },
     Table {
         name: "v3_14_4",
         versions: "3.14.4-3.14.4",
+        base: Some("v3_14"),
+        note: "3.14.5 went back to the collector of 3.13, which enlarged `gc` (gh-149242). Made of \
+               the headers of 3.14.3 with `pycore_qsbr.h` and `pystate.h` of 3.14.5.",
     },
     Table {
-        name: "v3_14_5",
+        name: "v3_14",
         versions: "3.14.5-3.14",
+        base: None,
+        note: "Headers of 3.14.5 to 3.14.10 agree.",
     },
 ];
 

@@ -12,15 +12,22 @@ mod state;
 mod v3_11;
 mod v3_12;
 mod v3_13;
+mod v3_13_0;
+mod v3_13_12;
+mod v3_13_5;
+mod v3_14;
 mod v3_14_0;
-mod v3_14_5;
+mod v3_14_3;
+mod v3_14_4;
 
 pub use alloc::*;
 pub use code::*;
 pub use layout::Layout;
 pub use objects::*;
 pub use state::*;
-pub use {v3_11::V3_11, v3_12::V3_12, v3_13::V3_13, v3_14_0::V3_14_0, v3_14_5::V3_14_5};
+pub use {v3_11::V3_11, v3_12::V3_12, v3_13::V3_13, v3_14::V3_14};
+pub use {v3_13_0::V3_13_0, v3_13_5::V3_13_5, v3_13_12::V3_13_12};
+pub use {v3_14_0::V3_14_0, v3_14_3::V3_14_3, v3_14_4::V3_14_4};
 
 /// A build of CPython that has no table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,9 +80,14 @@ pub fn layout_for(build: Build) -> Result<&'static Layout, Unsupported> {
     Ok(match (minor, patch) {
         (11, _) => &V3_11,
         (12, _) => &V3_12,
+        (13, 0..=4) => &V3_13_0,
+        (13, 5..=11) => &V3_13_5,
+        (13, 12) => &V3_13_12,
         (13, _) => &V3_13,
-        (14, 0..=4) => &V3_14_0,
-        _ => &V3_14_5,
+        (14, 0..=2) => &V3_14_0,
+        (14, 3) => &V3_14_3,
+        (14, 4) => &V3_14_4,
+        _ => &V3_14,
     })
 }
 

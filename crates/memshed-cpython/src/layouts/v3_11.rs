@@ -2,7 +2,9 @@
 
 //! Layout of CPython 3.11.
 //!
-//! Generated from the headers of CPython 3.11.7: `cc` compiled a program of `offsetof` and
+//! Headers of 3.11.2 and 3.11.7 agree.
+//!
+//! Generated from headers that say CPython 3.11.2: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
 
 use super::{alloc::*, code::*, objects::*, state::*, *};

@@ -2,7 +2,9 @@
 
 //! Layout of CPython 3.12.
 //!
-//! Generated from the headers of CPython 3.12.1: `cc` compiled a program of `offsetof` and
+//! Headers of 3.12.1 only.
+//!
+//! Generated from headers that say CPython 3.12.1: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
 
 use super::{alloc::*, code::*, objects::*, state::*, *};

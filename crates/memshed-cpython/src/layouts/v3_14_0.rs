@@ -1,225 +1,99 @@
 // Written by `cargo xtask layouts`; edit xtask/src/layouts/fields/*.txt instead.
 
-//! Layout of CPython 3.14.0-3.14.3.
+//! Layout of CPython 3.14.0-3.14.2.
 //!
-//! Generated from the headers of CPython 3.14.3: `cc` compiled a program of `offsetof` and
+//! 3.14.3 enlarged the process-wide `ceval.perf`, as 3.13.12 did. Made of the headers of 3.14.3 without `prev_eval_frame`, `trampoline_refcount` and `code_watcher_id` of `struct _ceval_runtime_state`: offsets of `runtime` behind them are hints.
+//!
+//! Generated from headers that say CPython 3.14.0: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
 
-use super::{alloc::*, code::*, objects::*, state::*, *};
+use super::*;
 
-/// Layout of CPython 3.14.0-3.14.3.
-pub const V3_14_0: Layout = Layout {
-    versions: "3.14.0-3.14.3",
-    runtime: Runtime {
-        size: 316576,
-        initialized: 776,
-        core_initialized: 772,
-        finalizing: 784,
-        interpreters_head: 808,
-        interpreters_main: 816,
-        main_thread: 832,
-        main_interpreter: 90752,
-        unicode_next_index: 10672,
-        interned_strings: Some(14056),
-        static_objects: 14064,
-        static_objects_size: 76688,
-        small_ints: 14064,
-        small_ints_count: 262,
-        small_ints_stride: 32,
-        bytes_empty: 22448,
-        bytes_characters: 22488,
-        bytes_characters_stride: 48,
-        strings: 34776,
-        strings_size: 55848,
-        strings_ascii: 76288,
-        strings_ascii_stride: 48,
-        strings_latin1: 82432,
-        strings_latin1_stride: 64,
-        tuple_empty: 90640,
-        hamt_bitmap_node_empty: Some(90696),
-        context_token_missing: Some(90736),
-        managed_static_types: Some(10688),
-        managed_static_types_count: Some(210),
-        managed_static_types_stride: Some(16),
-        audit_hooks: 10640,
-        extensions: Some(2728),
-        gilstate_autointerpreter: 10096,
-        ceval_pending_mainthread: Some(2848),
-    },
-    interp: Interp {
-        size: 225824,
-        next: 7272,
-        id: 7280,
-        finalizing: 7320,
-        gc: 7408,
-        threads_head: 7344,
-        threads_main: Some(7360),
-        threads_count: 7368,
-        runtime: 7384,
-        sysdict: 7648,
-        builtins: 7656,
-        modules: 7664,
-        modules_by_index: 7672,
-        importlib: 7680,
-        import_func: 7704,
-        dict: 8472,
-        codec_search_path: 7976,
-        codec_search_cache: 7984,
-        codec_error_registry: 7992,
-        config: 8008,
-        config_size: 456,
-        sysdict_copy: Some(8480),
-        builtins_copy: 8488,
-        eval_frame: 8496,
-        before_forkers: 10672,
-        after_forkers_parent: 10680,
-        after_forkers_child: 10688,
-        warnings_filters: 10696,
-        warnings_once_registry: 10704,
-        warnings_default_action: 10712,
-        warnings_context: Some(10752),
-        atexit_callbacks: 10768,
-        atexit_ncallbacks: None,
-        atexit_ll_callbacks: Some(10760),
-        audit_hooks: 10880,
-        obmalloc: Some(10872),
-        ceval: 0,
-        ceval_pending: 32,
-        ceval_gil: Some(16),
-        gil_runtime_state: Some(7760),
-        unicode_ids_size: 11760,
-        unicode_ids_array: 11768,
-        interned_strings: Some(224592),
-        types: Some(81888),
-        types_builtins: Some(180208),
-        types_builtins_used: Some(180200),
-        types_builtins_capacity: Some(200),
-        types_extensions: Some(189824),
-        types_extensions_used: Some(189808),
-        types_extensions_next: Some(189816),
-        types_extensions_capacity: Some(10),
-        type_cache: 81896,
-        type_cache_entries: 4096,
-        object_state: Some(11088),
-        dict_state: 79784,
-        callable_cache: 223080,
-        callable_cache_count: 4,
-        func_state: Some(14224),
-        func_version_cache: Some(14232),
-        static_objects: Some(224752),
-        static_objects_size: Some(136),
-        hamt_empty: Some(224776),
-        last_resort_memory_error: Some(224816),
-        initial_thread: 224896,
-        executor_list_head: Some(223160),
-        asyncio_tasks_head: Some(10848),
-        xi: Some(10624),
-        mem_free_queue: Some(79888),
-    },
-    type_cache_entry: TypeCacheEntry {
-        size: 24,
-        version: 0,
-        name: 8,
-        value: 16,
-    },
-    static_type: StaticType {
-        size: Some(48),
-        ty: Some(0),
-        tp_dict: Some(24),
-        tp_subclasses: Some(32),
-        tp_weaklist: Some(40),
-    },
-    gc: Gc {
-        size: 240,
-        delete_later: 0,
-        enabled: 12,
-        generations: 24,
-        generation_count: 3,
-        generation_stride: 24,
-        generation_head: 0,
-        generation_threshold: 16,
-        generation_counter: 20,
-        permanent_generation: 96,
-        generation_stats: 120,
-        generation_stats_count: 3,
-        stats_stride: 24,
-        stats_collections: 0,
-        stats_collected: 8,
-        stats_uncollectable: 16,
-        collecting: 192,
-        garbage: 200,
-        callbacks: 208,
-        long_lived_total: None,
-        long_lived_pending: None,
-        heap_size: Some(216),
-        work_to_do: Some(224),
-        visited_space: Some(232),
-        phase: Some(236),
-        head_size: 16,
-    },
-    tstate: Tstate {
-        size: 824,
-        impl_size: 928,
-        prev: 0,
-        next: 8,
-        interp: 16,
-        status: Some(32),
-        thread_id: 152,
-        native_thread_id: 160,
-        id: 224,
-        cframe: None,
-        cframe_current_frame: None,
-        current_frame: Some(72),
-        dict: 128,
-        context: 208,
-        exc_info: 120,
-        exc_state: 256,
-        curexc_type: None,
-        curexc_value: None,
-        curexc_traceback: None,
-        current_exception: Some(112),
-        async_exc: 144,
-        c_profileobj: 96,
-        c_traceobj: 104,
-        async_gen_firstiter: 192,
-        async_gen_finalizer: 200,
-        datastack_chunk: 232,
-        datastack_top: 240,
-        datastack_limit: 248,
-        datastack_cached_chunk: None,
-        delete_later: 168,
-        current_executor: Some(272),
-        threading_local_key: Some(288),
-        threading_local_sentinel: Some(296),
-        asyncio_running_loop: Some(856),
-        asyncio_running_task: Some(864),
-        asyncio_tasks_head: Some(872),
-    },
-    err_stack_item: ErrStackItem {
-        size: 16,
-        exc_value: 0,
-        previous_item: 8,
-    },
-    stack_chunk: StackChunk {
-        previous: 0,
-        size: 8,
-        top: 16,
-        data: 24,
-    },
-    hashtable: Hashtable {
-        nentries: 0,
-        nbuckets: 8,
-        buckets: 16,
-        entry_next: 0,
-        entry_key: 16,
-        entry_value: 24,
-    },
-    atexit_callback: AtexitCallback {
-        func: None,
-        args: None,
-        kwargs: None,
-    },
-    interp_roots: &[
+/// Layout of CPython 3.14.0-3.14.2.
+pub const V3_14_0: Layout = {
+    let mut l = V3_14;
+    l.versions = "3.14.0-3.14.2";
+    l.runtime.size = 316552;
+    l.runtime.main_interpreter = 90728;
+    l.runtime.unicode_next_index = 10648;
+    l.runtime.interned_strings = Some(14032);
+    l.runtime.static_objects = 14040;
+    l.runtime.small_ints = 14040;
+    l.runtime.bytes_empty = 22424;
+    l.runtime.bytes_characters = 22464;
+    l.runtime.strings = 34752;
+    l.runtime.strings_ascii = 76264;
+    l.runtime.strings_latin1 = 82408;
+    l.runtime.tuple_empty = 90616;
+    l.runtime.hamt_bitmap_node_empty = Some(90672);
+    l.runtime.context_token_missing = Some(90712);
+    l.runtime.managed_static_types = Some(10664);
+    l.runtime.audit_hooks = 10616;
+    l.runtime.gilstate_autointerpreter = 10072;
+    l.runtime.ceval_pending_mainthread = Some(2824);
+    l.interp.size = 225824;
+    l.interp.sysdict = 7648;
+    l.interp.builtins = 7656;
+    l.interp.modules = 7664;
+    l.interp.modules_by_index = 7672;
+    l.interp.importlib = 7680;
+    l.interp.import_func = 7704;
+    l.interp.dict = 8472;
+    l.interp.codec_search_path = 7976;
+    l.interp.codec_search_cache = 7984;
+    l.interp.codec_error_registry = 7992;
+    l.interp.config = 8008;
+    l.interp.sysdict_copy = Some(8480);
+    l.interp.builtins_copy = 8488;
+    l.interp.eval_frame = 8496;
+    l.interp.before_forkers = 10672;
+    l.interp.after_forkers_parent = 10680;
+    l.interp.after_forkers_child = 10688;
+    l.interp.warnings_filters = 10696;
+    l.interp.warnings_once_registry = 10704;
+    l.interp.warnings_default_action = 10712;
+    l.interp.warnings_context = Some(10752);
+    l.interp.atexit_callbacks = 10768;
+    l.interp.atexit_ll_callbacks = Some(10760);
+    l.interp.audit_hooks = 10880;
+    l.interp.obmalloc = Some(10872);
+    l.interp.gil_runtime_state = Some(7760);
+    l.interp.unicode_ids_size = 11760;
+    l.interp.unicode_ids_array = 11768;
+    l.interp.interned_strings = Some(224592);
+    l.interp.types = Some(81888);
+    l.interp.types_builtins = Some(180208);
+    l.interp.types_builtins_used = Some(180200);
+    l.interp.types_extensions = Some(189824);
+    l.interp.types_extensions_used = Some(189808);
+    l.interp.types_extensions_next = Some(189816);
+    l.interp.type_cache = 81896;
+    l.interp.object_state = Some(11088);
+    l.interp.dict_state = 79784;
+    l.interp.callable_cache = 223080;
+    l.interp.func_state = Some(14224);
+    l.interp.func_version_cache = Some(14232);
+    l.interp.static_objects = Some(224752);
+    l.interp.hamt_empty = Some(224776);
+    l.interp.last_resort_memory_error = Some(224816);
+    l.interp.initial_thread = 224896;
+    l.interp.executor_list_head = Some(223160);
+    l.interp.asyncio_tasks_head = Some(10848);
+    l.interp.xi = Some(10624);
+    l.interp.mem_free_queue = Some(79888);
+    l.gc.size = 240;
+    l.gc.long_lived_total = None;
+    l.gc.long_lived_pending = None;
+    l.gc.work_to_do = Some(224);
+    l.gc.visited_space = Some(232);
+    l.gc.phase = Some(236);
+    l.tstate.size = 824;
+    l.tstate.impl_size = 928;
+    l.tstate.datastack_cached_chunk = None;
+    l.tstate.asyncio_running_loop = Some(856);
+    l.tstate.asyncio_running_task = Some(864);
+    l.tstate.asyncio_tasks_head = Some(872);
+    l.interp_roots = &[
         slot("modules", 7664, 1),
         slot("modules_by_index", 7672, 1),
         slot("importlib", 7680, 1),
@@ -253,8 +127,8 @@ pub const V3_14_0: Layout = Layout {
         slot("exc_base_exception_group", 79880, 1),
         slot("ast_types", 79920, 246),
         slot("common_consts", 223112, 5),
-    ],
-    tstate_roots: &[
+    ];
+    l.tstate_roots = &[
         slot("dict", 128, 1),
         slot("context", 208, 1),
         slot("current_exception", 112, 1),
@@ -269,8 +143,8 @@ pub const V3_14_0: Layout = Layout {
         slot("threading_local_sentinel", 296, 1),
         slot("asyncio_running_loop", 856, 1),
         slot("asyncio_running_task", 864, 1),
-    ],
-    freelists: &[
+    ];
+    l.freelists = &[
         chain("float", true, [11088, 16, 11096, 16, 1, 0]),
         chain("int", true, [11104, 16, 11112, 16, 1, 0]),
         chain("tuple", true, [11120, 16, 11128, 16, 20, 0]),
@@ -300,618 +174,6 @@ pub const V3_14_0: Layout = Layout {
         ),
         chain("builtin_method", true, [11680, 16, 11688, 16, 1, 0]),
         chain("method", true, [11696, 16, 11704, 16, 1, 0]),
-    ],
-    overlay: &[
-        overlay(40, "runtime.interpreters_head", |l| {
-            &mut l.runtime.interpreters_head
-        }),
-        overlay(32, "runtime.finalizing", |l| &mut l.runtime.finalizing),
-        overlay(48, "interp.size", |l| &mut l.interp.size),
-        overlay(56, "interp.id", |l| &mut l.interp.id),
-        overlay(64, "interp.next", |l| &mut l.interp.next),
-        overlay(72, "interp.threads_head", |l| &mut l.interp.threads_head),
-        overlay(80, "interp.threads_main", |l| {
-            l.interp.threads_main.get_or_insert(0)
-        }),
-        overlay(88, "interp.gc", |l| &mut l.interp.gc),
-        overlay(96, "interp.modules", |l| &mut l.interp.modules),
-        overlay(104, "interp.sysdict", |l| &mut l.interp.sysdict),
-        overlay(112, "interp.builtins", |l| &mut l.interp.builtins),
-        overlay(120, "interp.ceval_gil", |l| {
-            l.interp.ceval_gil.get_or_insert(0)
-        }),
-        overlay(128, "interp.gil_runtime_state", |l| {
-            l.interp.gil_runtime_state.get_or_insert(0)
-        }),
-        overlay(176, "tstate.size", |l| &mut l.tstate.size),
-        overlay(184, "tstate.prev", |l| &mut l.tstate.prev),
-        overlay(192, "tstate.next", |l| &mut l.tstate.next),
-        overlay(200, "tstate.interp", |l| &mut l.tstate.interp),
-        overlay(208, "tstate.current_frame", |l| {
-            l.tstate.current_frame.get_or_insert(0)
-        }),
-        overlay(216, "tstate.thread_id", |l| &mut l.tstate.thread_id),
-        overlay(224, "tstate.native_thread_id", |l| {
-            &mut l.tstate.native_thread_id
-        }),
-        overlay(232, "tstate.datastack_chunk", |l| {
-            &mut l.tstate.datastack_chunk
-        }),
-        overlay(240, "tstate.status", |l| l.tstate.status.get_or_insert(0)),
-        overlay(248, "frame.size", |l| &mut l.frame.size),
-        overlay(256, "frame.previous", |l| &mut l.frame.previous),
-        overlay(264, "frame.f_code", |l| &mut l.frame.f_code),
-        overlay(272, "frame.instr_ptr", |l| &mut l.frame.instr_ptr),
-        overlay(280, "frame.localsplus", |l| &mut l.frame.localsplus),
-        overlay(288, "frame.owner", |l| &mut l.frame.owner),
-        overlay(296, "frame.stackpointer", |l| {
-            l.frame.stackpointer.get_or_insert(0)
-        }),
-        overlay(312, "code.size", |l| &mut l.code.size),
-        overlay(320, "code.co_filename", |l| &mut l.code.co_filename),
-        overlay(328, "code.co_name", |l| &mut l.code.co_name),
-        overlay(336, "code.co_qualname", |l| &mut l.code.co_qualname),
-        overlay(344, "code.co_linetable", |l| &mut l.code.co_linetable),
-        overlay(352, "code.co_firstlineno", |l| &mut l.code.co_firstlineno),
-        overlay(360, "code.co_argcount", |l| &mut l.code.co_argcount),
-        overlay(368, "code.co_localsplusnames", |l| {
-            &mut l.code.co_localsplusnames
-        }),
-        overlay(376, "code.co_localspluskinds", |l| {
-            &mut l.code.co_localspluskinds
-        }),
-        overlay(384, "code.co_code_adaptive", |l| {
-            &mut l.code.co_code_adaptive
-        }),
-        overlay(400, "object.size", |l| &mut l.object.size),
-        overlay(408, "object.ob_type", |l| &mut l.object.ob_type),
-        overlay(416, "ty.size", |l| &mut l.ty.size),
-        overlay(424, "ty.tp_name", |l| &mut l.ty.tp_name),
-        overlay(432, "ty.tp_repr", |l| &mut l.ty.tp_repr),
-        overlay(440, "ty.tp_flags", |l| &mut l.ty.tp_flags),
-        overlay(448, "tuple.size", |l| &mut l.tuple.size),
-        overlay(456, "tuple.ob_item", |l| &mut l.tuple.ob_item),
-        overlay(464, "object.ob_size", |l| &mut l.object.ob_size),
-        overlay(472, "list.size", |l| &mut l.list.size),
-        overlay(480, "list.ob_item", |l| &mut l.list.ob_item),
-        overlay(496, "set.size", |l| &mut l.set.size),
-        overlay(504, "set.used", |l| &mut l.set.used),
-        overlay(512, "set.table", |l| &mut l.set.table),
-        overlay(520, "set.mask", |l| &mut l.set.mask),
-        overlay(528, "dict.size", |l| &mut l.dict.size),
-        overlay(536, "dict.ma_keys", |l| &mut l.dict.ma_keys),
-        overlay(544, "dict.ma_values", |l| &mut l.dict.ma_values),
-        overlay(552, "float.size", |l| &mut l.float.size),
-        overlay(560, "float.ob_fval", |l| &mut l.float.ob_fval),
-        overlay(568, "long.size", |l| &mut l.long.size),
-        overlay(576, "long.lv_tag", |l| l.long.lv_tag.get_or_insert(0)),
-        overlay(584, "long.ob_digit", |l| &mut l.long.ob_digit),
-        overlay(592, "bytes.size", |l| &mut l.bytes.size),
-        overlay(608, "bytes.ob_sval", |l| &mut l.bytes.ob_sval),
-        overlay(616, "unicode.size", |l| &mut l.unicode.size),
-        overlay(624, "unicode.state", |l| &mut l.unicode.state),
-        overlay(632, "unicode.length", |l| &mut l.unicode.length),
-        overlay(640, "unicode.ascii_size", |l| &mut l.unicode.ascii_size),
-        overlay(648, "gc.size", |l| &mut l.gc.size),
-        overlay(656, "gc.collecting", |l| &mut l.gc.collecting),
-        overlay(664, "generator.size", |l| &mut l.generator.size),
-        overlay(672, "generator.gi_name", |l| &mut l.generator.gi_name),
-        overlay(680, "generator.gi_iframe", |l| &mut l.generator.gi_iframe),
-        overlay(688, "generator.gi_frame_state", |l| {
-            &mut l.generator.gi_frame_state
-        }),
-    ],
-    object: Object {
-        size: 16,
-        ob_refcnt: 0,
-        ob_type: 8,
-        ob_flags: Some(6),
-        ob_size: 16,
-        var_size: 24,
-    },
-    ty: Type {
-        size: 416,
-        tp_name: 24,
-        tp_basicsize: 32,
-        tp_itemsize: 40,
-        tp_dealloc: 48,
-        tp_repr: 88,
-        tp_hash: 120,
-        tp_call: 128,
-        tp_str: 136,
-        tp_flags: 168,
-        tp_doc: 176,
-        tp_traverse: 184,
-        tp_clear: 192,
-        tp_weaklistoffset: 208,
-        tp_methods: 232,
-        tp_members: 240,
-        tp_getset: 248,
-        tp_base: 256,
-        tp_dict: 264,
-        tp_dictoffset: 288,
-        tp_init: 296,
-        tp_alloc: 304,
-        tp_new: 312,
-        tp_free: 320,
-        tp_bases: 336,
-        tp_mro: 344,
-        tp_cache: 352,
-        tp_subclasses: 360,
-        tp_weaklist: 368,
-        tp_finalize: 392,
-        tp_vectorcall: 400,
-        tp_version_tag: 384,
-    },
-    heap_type: HeapType {
-        size: 936,
-        ht_name: 856,
-        ht_slots: 864,
-        ht_qualname: 872,
-        ht_cached_keys: 880,
-        ht_module: 888,
-        tpname: 896,
-        spec_cache_getitem: 912,
-        spec_cache_init: Some(928),
-    },
-    flags: TypeFlags {
-        heaptype: 512,
-        basetype: 1024,
-        ready: 4096,
-        have_gc: 16384,
-        is_abstract: 1048576,
-        managed_dict: 16,
-        managed_weakref: Some(8),
-        inline_values: Some(4),
-        static_builtin: Some(2),
-        disallow_instantiation: 128,
-        immutable: 256,
-        items_at_end: Some(8388608),
-        method_descriptor: 131072,
-        long_subclass: 16777216,
-        list_subclass: 33554432,
-        tuple_subclass: 67108864,
-        bytes_subclass: 134217728,
-        unicode_subclass: 268435456,
-        dict_subclass: 536870912,
-        base_exc_subclass: 1073741824,
-        type_subclass: 2147483648,
-    },
-    member: Member {
-        size: 40,
-        name: 0,
-        ty: 8,
-        offset: 16,
-        flags: 24,
-        t_object: 6,
-        t_object_ex: 16,
-    },
-    instance: Instance {
-        managed_dict: 24,
-        managed_values: None,
-        managed_weakref: Some(32),
-    },
-    dict: Dict {
-        size: 48,
-        ma_used: 16,
-        ma_keys: 32,
-        ma_values: 40,
-    },
-    dict_keys: DictKeys {
-        size: 32,
-        dk_refcnt: 0,
-        dk_log2_size: 8,
-        dk_log2_index_bytes: 9,
-        dk_kind: 10,
-        dk_version: 12,
-        dk_usable: 16,
-        dk_nentries: 24,
-        dk_indices: 32,
-        kind_general: 0,
-        kind_unicode: 1,
-        kind_split: 2,
-        entry_size: 24,
-        entry_hash: 0,
-        entry_key: 8,
-        entry_value: 16,
-        unicode_entry_size: 16,
-        unicode_entry_key: 0,
-        unicode_entry_value: 8,
-    },
-    dict_values: DictValues {
-        values: 8,
-        capacity: Some(0),
-        used: Some(1),
-        embedded: Some(2),
-        valid: Some(3),
-        prefix_used_back: None,
-        prefix_size_back: None,
-    },
-    list: List {
-        size: 40,
-        ob_item: 24,
-        allocated: 32,
-    },
-    tuple: Tuple {
-        size: 40,
-        ob_item: 32,
-        ob_hash: Some(24),
-    },
-    set: Set {
-        size: 200,
-        fill: 16,
-        used: 24,
-        mask: 32,
-        table: 40,
-        hash: 48,
-        finger: 56,
-        smalltable: 64,
-        smalltable_size: 8,
-        weakreflist: 192,
-        entry_size: 16,
-        entry_key: 0,
-        entry_hash: 8,
-    },
-    unicode: Unicode {
-        ascii_size: 40,
-        compact_size: 56,
-        size: 64,
-        length: 16,
-        hash: 24,
-        state: 32,
-        interned_bit: 0,
-        interned_bits: 2,
-        kind_bit: 2,
-        kind_bits: 3,
-        compact_bit: 5,
-        ascii_bit: 6,
-        ready_bit: None,
-        static_bit: Some(7),
-        wstr: None,
-        utf8_length: 40,
-        utf8: 48,
-        wstr_length: None,
-        data_any: 56,
-    },
-    bytes: Bytes {
-        size: 40,
-        ob_shash: 24,
-        ob_sval: 32,
-    },
-    bytearray: ByteArray {
-        size: 56,
-        ob_alloc: 24,
-        ob_bytes: 32,
-        ob_start: 40,
-        ob_exports: 48,
-        ob_bytes_object: None,
-    },
-    long: Long {
-        size: 32,
-        ob_digit: 24,
-        lv_tag: Some(16),
-        lv_tag_shift: Some(3),
-        digit_size: 4,
-    },
-    float: Float {
-        size: 24,
-        ob_fval: 16,
-    },
-    complex: Complex { size: 32 },
-    slice: Slice {
-        size: 40,
-        start: 16,
-        stop: 24,
-        step: 32,
-    },
-    cell: Cell {
-        size: 24,
-        ob_ref: 16,
-    },
-    weakref: WeakRef {
-        size: 64,
-        wr_object: 16,
-        wr_callback: 24,
-        hash: 32,
-        wr_prev: 40,
-        wr_next: 48,
-    },
-    memoryview: MemoryView {
-        size: 152,
-        mbuf: 24,
-        hash: 32,
-        flags: 40,
-        exports: 48,
-        view: 56,
-        weakreflist: 136,
-        ob_array: 144,
-        view_buf: 56,
-        view_obj: 64,
-        view_len: 72,
-        view_itemsize: 80,
-        view_readonly: 88,
-        view_ndim: 92,
-        view_format: 96,
-        view_shape: 104,
-        view_strides: 112,
-        view_suboffsets: 120,
-        managed_master: 32,
-        managed_master_obj: 40,
-        managed_master_buf: 32,
-        managed_master_len: 48,
-        managed_exports: 24,
-        managed_flags: 16,
-        managed_size: 112,
-    },
-    hamt: Hamt {
-        size: 40,
-        h_root: 16,
-        h_count: 32,
-        h_weakreflist: 24,
-    },
-    context: Context {
-        size: 48,
-        ctx_prev: 16,
-        ctx_vars: 24,
-        ctx_weakreflist: 32,
-        ctx_entered: 40,
-    },
-    context_var: ContextVar {
-        size: 64,
-        var_name: 16,
-        var_default: 24,
-        var_cached: 32,
-    },
-    context_token: ContextToken {
-        size: 48,
-        tok_ctx: 16,
-        tok_var: 24,
-        tok_oldval: 32,
-    },
-    namespace: Namespace { ns_dict: 16 },
-    union_type: Union {
-        args: None,
-        parameters: None,
-    },
-    function: Function {
-        size: 152,
-        func_globals: 16,
-        func_builtins: 24,
-        func_name: 32,
-        func_qualname: 40,
-        func_code: 48,
-        func_defaults: 56,
-        func_kwdefaults: 64,
-        func_closure: 72,
-        func_doc: 80,
-        func_dict: 88,
-        func_weakreflist: 96,
-        func_module: 104,
-        func_annotations: 112,
-        func_annotate: Some(120),
-        func_typeparams: Some(128),
-    },
-    code: Code {
-        size: 216,
-        item_size: 2,
-        co_consts: 24,
-        co_names: 32,
-        co_exceptiontable: 40,
-        co_flags: 48,
-        co_argcount: 52,
-        co_posonlyargcount: 56,
-        co_kwonlyargcount: 60,
-        co_stacksize: 64,
-        co_firstlineno: 68,
-        co_nlocalsplus: 72,
-        co_nlocals: 80,
-        co_ncellvars: 84,
-        co_nfreevars: 88,
-        co_localsplusnames: 96,
-        co_localspluskinds: 104,
-        co_filename: 112,
-        co_name: 120,
-        co_qualname: 128,
-        co_linetable: 136,
-        co_weakreflist: 144,
-        co_code: None,
-        co_cached: Some(160),
-        cached_size: Some(32),
-        cached_code: Some(0),
-        cached_varnames: Some(8),
-        cached_cellvars: Some(16),
-        cached_freevars: Some(24),
-        co_executors: Some(152),
-        executors_count: Some(0),
-        executors_capacity: Some(4),
-        executors_items: Some(8),
-        co_monitoring: Some(176),
-        co_extra: 200,
-        co_code_adaptive: 208,
-    },
-    frame: Frame {
-        size: 88,
-        f_funcobj: 16,
-        f_globals: 24,
-        f_builtins: 32,
-        f_locals: 40,
-        f_code: 0,
-        frame_obj: 48,
-        previous: 8,
-        instr_ptr: 56,
-        stacktop: None,
-        stackpointer: Some(64),
-        owner: 74,
-        localsplus: 80,
-        return_offset: Some(72),
-        is_entry: None,
-        tagged: 1,
-        owned_by_thread: 0,
-        owned_by_generator: 1,
-        owned_by_frame_object: 2,
-        owned_by_interpreter: Some(3),
-        owned_by_cstack: Some(4),
-    },
-    frame_object: FrameObject {
-        size: 80,
-        f_back: 16,
-        f_frame: 24,
-        f_trace: 32,
-        f_lineno: 40,
-        f_extra_locals: Some(48),
-        f_locals_cache: Some(56),
-        f_overwritten_fast_locals: Some(64),
-        frame_data: 72,
-    },
-    generator: Generator {
-        size: 160,
-        gi_code: None,
-        gi_weakreflist: 16,
-        gi_name: 24,
-        gi_qualname: 32,
-        gi_exc_state: 40,
-        gi_origin_or_finalizer: 56,
-        gi_frame_state: 67,
-        gi_iframe: 72,
-        coro_size: 160,
-        async_gen_size: 160,
-        frame_created: 253,
-        frame_suspended: 254,
-        frame_suspended_yield_from: Some(255),
-        frame_executing: 0,
-        frame_completed: 1,
-        frame_cleared: 4,
-    },
-    method: Method {
-        size: 48,
-        im_func: 16,
-        im_self: 24,
-        im_weakreflist: 32,
-    },
-    instance_method: InstanceMethod { func: 16 },
-    builtin_method: BuiltinMethod {
-        size: 56,
-        m_ml: 16,
-        m_self: 24,
-        m_module: 32,
-        m_weakreflist: 40,
-        mm_class: 56,
-        method_size: 64,
-        def_name: 0,
-        def_flags: 16,
-        flag_method: 512,
-        flag_static: 32,
-    },
-    module: Module {
-        size: 56,
-        md_dict: 16,
-        md_def: 24,
-        md_state: 32,
-        md_weaklist: 40,
-        md_name: 48,
-        def_name: 40,
-        def_size: 56,
-        def_copy: 32,
-    },
-    descr: Descr {
-        d_type: 16,
-        d_name: 24,
-        d_qualname: 32,
-        method_size: 56,
-        method_def: 40,
-        member_size: 48,
-        member_def: 40,
-        getset_size: 48,
-        wrapper_size: 56,
-        wrapper_base: 40,
-        wrapper_wrapped: 48,
-    },
-    traceback: Traceback {
-        size: 40,
-        tb_next: 16,
-        tb_frame: 24,
-        tb_lasti: 32,
-        tb_lineno: 36,
-    },
-    exceptions: Exceptions {
-        size: 72,
-        dict: 16,
-        args: 24,
-        notes: 32,
-        traceback: 40,
-        context: 48,
-        cause: 56,
-        suppress_context: 64,
-        group_msg: 72,
-        group_excs: 80,
-        syntax_msg: 72,
-        syntax_filename: 80,
-        syntax_lineno: 88,
-        syntax_offset: 96,
-        syntax_end_lineno: 104,
-        syntax_end_offset: 112,
-        syntax_text: 120,
-        syntax_print_file_and_line: 128,
-        import_msg: 72,
-        import_name: 80,
-        import_path: 88,
-        import_name_from: Some(96),
-        unicode_encoding: 72,
-        unicode_object: 80,
-        unicode_reason: 104,
-        system_exit_code: 72,
-        os_errno: 72,
-        os_strerror: 80,
-        os_filename: 88,
-        os_filename2: 96,
-        stop_iteration_value: 72,
-        name_error_name: 72,
-        attribute_error_obj: 72,
-        attribute_error_name: 80,
-    },
-    template: Template {
-        strings: Some(16),
-        interpolations: Some(24),
-        interpolation_value: Some(16),
-        interpolation_expression: Some(24),
-        interpolation_conversion: Some(32),
-        interpolation_format_spec: Some(40),
-    },
-    obmalloc: Obmalloc {
-        size: Some(263248),
-        usedpools: Some(0),
-        arenas: Some(512),
-        maxarenas: Some(520),
-        unused_arena_objects: Some(528),
-        usable_arenas: Some(536),
-        narenas_currently_allocated: Some(1064),
-        narenas_highwater: Some(1080),
-        raw_allocated_blocks: Some(1088),
-        arena_map_root: Some(1096),
-        arena_size: 1048576,
-        pool_size: 16384,
-        alignment: 16,
-        small_request_threshold: 512,
-    },
-    arena: Arena {
-        size: 48,
-        address: 0,
-        pool_address: 8,
-        nfreepools: 16,
-        ntotalpools: 20,
-        freepools: 24,
-        nextarena: 32,
-        prevarena: 40,
-    },
-    pool: Pool {
-        size: 48,
-        count: 0,
-        freeblock: 8,
-        nextpool: 16,
-        prevpool: 24,
-        arenaindex: 32,
-        szidx: 36,
-        nextoffset: 40,
-        maxnextoffset: 44,
-    },
+    ];
+    l
 };

@@ -2,13 +2,15 @@
 
 //! Layout of CPython 3.14.5-3.14.
 //!
-//! Generated from the headers of CPython 3.14.10: `cc` compiled a program of `offsetof` and
+//! Headers of 3.14.5 to 3.14.10 agree.
+//!
+//! Generated from headers that say CPython 3.14.5: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
 
 use super::{alloc::*, code::*, objects::*, state::*, *};
 
 /// Layout of CPython 3.14.5-3.14.
-pub const V3_14_5: Layout = Layout {
+pub const V3_14: Layout = Layout {
     versions: "3.14.5-3.14",
     runtime: Runtime {
         size: 316616,

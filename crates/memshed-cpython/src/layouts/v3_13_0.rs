@@ -1,0 +1,42 @@
+// Written by `cargo xtask layouts`; edit xtask/src/layouts/fields/*.txt instead.
+
+//! Layout of CPython 3.13.0-3.13.4.
+//!
+//! 3.13.5 gave `PyGC_Head` an alignment of 4 (gh-127545), by which `gc.generations` moved forward. Headers of 3.13.0.
+//!
+//! Generated from headers that say CPython 3.13.0: `cc` compiled a program of `offsetof` and
+//! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
+
+use super::*;
+
+/// Layout of CPython 3.13.0-3.13.4.
+pub const V3_13_0: Layout = {
+    let mut l = V3_13;
+    l.versions = "3.13.0-3.13.4";
+    l.runtime.size = 283320;
+    l.runtime.main_interpreter = 88352;
+    l.runtime.unicode_next_index = 10456;
+    l.runtime.interned_strings = Some(13832);
+    l.runtime.static_objects = 13840;
+    l.runtime.static_objects_size = 74512;
+    l.runtime.small_ints = 13840;
+    l.runtime.bytes_empty = 22224;
+    l.runtime.bytes_characters = 22264;
+    l.runtime.strings = 34552;
+    l.runtime.strings_size = 53680;
+    l.runtime.strings_ascii = 73896;
+    l.runtime.strings_latin1 = 80040;
+    l.runtime.tuple_empty = 88248;
+    l.runtime.hamt_bitmap_node_empty = Some(88296);
+    l.runtime.context_token_missing = Some(88336);
+    l.runtime.managed_static_types = Some(10472);
+    l.runtime.audit_hooks = 10424;
+    l.runtime.gilstate_autointerpreter = 9888;
+    l.runtime.ceval_pending_mainthread = Some(2640);
+    l.interp.size = 194968;
+    l.gc.generations = 24;
+    l.tstate.size = 304;
+    l.tstate.impl_size = 336;
+    l.tstate.datastack_cached_chunk = None;
+    l
+};
