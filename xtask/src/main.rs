@@ -2,6 +2,8 @@
 
 mod accept;
 mod bench;
+#[cfg(test)]
+mod example;
 mod interpreters;
 mod layouts;
 mod pythons;

@@ -25,6 +25,9 @@ pub fn run(_: Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!findings.is_empty())))
 }
 
+/// The page that names the rooms.
+const MAP: &str = "ARCHITECTURE.md";
+
 /// A place that breaks an invariant.
 #[derive(Debug)]
 pub struct Finding {
@@ -76,8 +79,11 @@ fn check_tree(root: &Path) -> Result<Vec<Finding>> {
         if name.ends_with(".rs") {
             findings.extend(rules::check(&name, &text));
         }
-        if name == "ARCHITECTURE.md" {
-            findings.extend(map(root, &text));
+        if name.ends_with(".md") {
+            findings.extend(stale_paths(root, &name, &text));
+        }
+        if name == MAP {
+            findings.extend(missing_rooms(&text));
         }
     }
     Ok(findings)
@@ -130,23 +136,30 @@ fn strangers(path: &str, text: &str) -> Vec<Finding> {
         .collect()
 }
 
-/// Checks that the map names every room, and nothing that is not there.
-fn map(root: &Path, text: &str) -> Vec<Finding> {
-    let path = "ARCHITECTURE.md";
-    let missing = rooms::ROOMS
+/// Checks that the map names every room.
+fn missing_rooms(text: &str) -> Vec<Finding> {
+    rooms::ROOMS
         .iter()
         .filter(|(room, _)| !text.contains(&format!("`{room}`")))
-        .map(|(room, _)| Finding::new(path, 0, format!("does not name the room {room}")));
-    let stale = text.lines().enumerate().flat_map(|(at, line)| {
-        let quoted = line.split('`').skip(1).step_by(2);
-        quoted
-            .filter(|name| is_path(name) && !root.join(name).exists())
-            .map(move |name| Finding::new(path, at + 1, format!("{name} does not exist")))
-    });
-    missing.chain(stale).collect()
+        .map(|(room, _)| Finding::new(MAP, 0, format!("does not name the room {room}")))
+        .collect()
 }
 
-/// Whether `name` is meant as a path of this project.
+/// Checks that a page of documentation names no path of the project that is not there.
+fn stale_paths(root: &Path, page: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let words = line.split(|c: char| c.is_whitespace() || "`()[],;".contains(c));
+        for name in words.filter(|word| is_path(word)) {
+            if !root.join(name.trim_end_matches('.')).exists() {
+                findings.push(Finding::new(page, at + 1, format!("{name} does not exist")));
+            }
+        }
+    }
+    findings
+}
+
+/// Whether `name` is meant as a path of this project, and not as a pattern.
 fn is_path(name: &str) -> bool {
     let ours = ["crates/", "xtask/", "examples/", "python/", ".ci/"];
     ours.iter().any(|folder| name.starts_with(folder)) && !name.contains(['*', '…', '<'])
@@ -178,9 +191,18 @@ mod tests {
             .iter()
             .map(|(room, _)| format!("`{room}` "))
             .collect();
-        assert!(map(root(), &rooms).is_empty());
-        assert_eq!(map(root(), "").len(), rooms::ROOMS.len());
-        let stale = format!("{rooms}\n`crates/attic/src/lib.rs`");
-        assert_eq!(map(root(), &stale).len(), 1);
+        assert!(missing_rooms(&rooms).is_empty());
+        assert_eq!(missing_rooms("").len(), rooms::ROOMS.len());
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_found() {
+        let text = "`crates/attic/src/lib.rs`, xtask/src/tidy.rs and crates/*/src.\n";
+        let found = stale_paths(root(), "README.md", text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            found[0].to_string(),
+            "README.md:1: crates/attic/src/lib.rs does not exist"
+        );
     }
 }

@@ -29,7 +29,8 @@ const PURE: &[&str] = &["crates/memshed-analysis/", "crates/memshed-report/"];
 
 /// All findings in the Rust file at `path` (relative to the root).
 pub fn check(path: &str, text: &str) -> Vec<Finding> {
-    let source = Source::new(text, path.contains("/tests/"));
+    let for_developers = path.contains("/tests/") || path.contains("/benches/");
+    let source = Source::new(text, for_developers);
     let mut findings = Vec::new();
     length(path, text, &mut findings);
     module_docs(path, text, &mut findings);

@@ -11,7 +11,7 @@ pub struct Source {
     pub strings: Vec<String>,
     /// Comments; everything else is blanked.
     pub comments: Vec<String>,
-    /// Whether the line belongs to a test: a file under `tests/`, or a `#[cfg(test)]` item.
+    /// Whether the line belongs to a test or a benchmark: a file of these, or a `#[cfg(test)]` item.
     pub in_test: Vec<bool>,
 }
 
