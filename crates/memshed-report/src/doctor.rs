@@ -85,9 +85,14 @@ impl DoctorView {
             Some(pid) => format!("process {pid}"),
             None => "Python processes of this user".to_string(),
         };
-        match (self.can_look, self.checks.iter().any(|c| c.status == CheckStatus::Warn)) {
+        match (
+            self.can_look,
+            self.checks.iter().any(|c| c.status == CheckStatus::Warn),
+        ) {
             (true, false) => format!("memshed can look at {what}."),
-            (true, true) => format!("memshed can look at {what}; the warnings say what could be better."),
+            (true, true) => {
+                format!("memshed can look at {what}; the warnings say what could be better.")
+            }
             (false, _) => format!("memshed cannot look at {what}; the hints say what to change."),
         }
     }

@@ -3,7 +3,7 @@
 use crate::holder;
 use crate::page::{Page, Report};
 use memshed_heap::{
-    Cache, Gc, Heap, MemoryPart, ObjectId, Objects, Pools, Process, SnapshotInfo, Sizes,
+    Cache, Gc, Heap, MemoryPart, ObjectId, Objects, Pools, Process, Sizes, SnapshotInfo,
 };
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -258,7 +258,9 @@ fn by_module(types: &[TypeRow]) -> Vec<TypeRow> {
 /// (`module.function.<locals>.Class`) count for what precedes the last dot before `<locals>`.
 fn module_of(name: &str) -> &str {
     let outer = name.split(".<locals>").next().unwrap_or(name);
-    outer.rsplit_once('.').map_or("builtins", |(module, _)| module)
+    outer
+        .rsplit_once('.')
+        .map_or("builtins", |(module, _)| module)
 }
 
 fn sort(rows: &mut [TypeRow], key: SortKey) {
@@ -299,7 +301,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     if !pattern.contains(['*', '?']) {
         return name.contains(pattern);
     }
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     // Greedy with one step back: linear for what people type.
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {

@@ -119,7 +119,10 @@ impl Page {
             cells.chain([columns[i].0.width()]).max().unwrap_or(0)
         };
         let others: usize = (0..columns.len()).filter(|&i| i != name).map(widest).sum();
-        let room = self.width.saturating_sub(others + columns.len() * 2 + 1).max(20);
+        let room = self
+            .width
+            .saturating_sub(others + columns.len() * 2 + 1)
+            .max(20);
         for cell in rows.iter_mut().filter_map(|row| row.get_mut(name)) {
             *cell = shorten(cell, room);
         }
@@ -131,7 +134,10 @@ impl Page {
         if self.unicode {
             return text.to_string();
         }
-        let replaced = text.replace('–', "-").replace('…', "...").replace('→', "->");
+        let replaced = text
+            .replace('–', "-")
+            .replace('…', "...")
+            .replace('→', "->");
         let ascii = |c: char| if c.is_ascii() { c } else { '?' };
         replaced.chars().map(ascii).collect()
     }
@@ -168,7 +174,9 @@ pub(crate) fn shorten(name: &str, width: usize) -> String {
     let (head, tail) = (keep / 2, keep - keep / 2);
     // Wide characters take more than their share; good enough for names.
     let head: String = characters[..head.min(characters.len())].iter().collect();
-    let tail: String = characters[characters.len().saturating_sub(tail)..].iter().collect();
+    let tail: String = characters[characters.len().saturating_sub(tail)..]
+        .iter()
+        .collect();
     format!("{head}…{tail}")
 }
 

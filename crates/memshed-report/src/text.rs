@@ -40,7 +40,11 @@ fn header(view: &InspectView, page: &Page) -> String {
     out += &fact(
         page,
         "Python",
-        &format!("{} ({})", harmless(&process.python), harmless(&process.executable)),
+        &format!(
+            "{} ({})",
+            harmless(&process.python),
+            harmless(&process.executable)
+        ),
     );
     out += &fact(
         page,
@@ -258,7 +262,10 @@ fn pools(view: &InspectView, page: &Page) -> String {
     out += &fact(
         page,
         "returnable",
-        &format!("{} could go back to the system as things stand", bytes(pools.releasable_bytes)),
+        &format!(
+            "{} could go back to the system as things stand",
+            bytes(pools.releasable_bytes)
+        ),
     );
     out += &fact(
         page,

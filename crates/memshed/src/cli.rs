@@ -25,7 +25,13 @@ Exit status: 0 fine, 1 findings, 2 could not, 130 interrupted.";
 #[derive(Args, Clone, Debug)]
 pub struct GlobalOptions {
     /// How the result is written.
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     pub format: Format,
     /// Write the result to FILE instead of standard output (`snapshot`: the directory to make).
     #[arg(short, long, global = true, value_name = "FILE")]
@@ -116,6 +122,9 @@ pub struct SnapshotArgs {
     /// How to look at it.
     #[command(flatten)]
     pub look: LookArgs,
+    /// Replace a snapshot that is there already.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// Arguments of `doctor`.

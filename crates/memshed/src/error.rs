@@ -1,5 +1,6 @@
 //! What can go wrong, in words: an enum below, the story on top.
 
+use memshed_heap::SnapshotError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -87,9 +88,9 @@ impl LookError {
             LookError::StopTooLong { .. } => {
                 Some("allow more with --max-stop, or use --method fork".into())
             }
-            LookError::Other { pid, .. } => {
-                Some(format!("`memshed doctor {pid}` checks what this machine permits"))
-            }
+            LookError::Other { pid, .. } => Some(format!(
+                "`memshed doctor {pid}` checks what this machine permits"
+            )),
         }
     }
 }
@@ -108,17 +109,15 @@ pub enum TargetError {
         /// One line each: process id and command line.
         candidates: Vec<String>,
     },
+    /// The path leads nowhere.
+    #[error("there is no snapshot {}", .0.display())]
+    NoSuchPath(PathBuf),
+    /// A snapshot where only a process will do.
+    #[error("{} is a snapshot, not a process", .0.display())]
+    NotAProcess(PathBuf),
     /// The path exists but is not a snapshot.
     #[error("{} is not a memshed snapshot", .0.display())]
     NotASnapshot(PathBuf),
-    /// A snapshot that cannot be read.
-    #[error("cannot read the snapshot {}: {why}", path.display())]
-    Snapshot {
-        /// Where it is.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
 }
 
 /// Each on a line of its own, indented.
@@ -132,14 +131,11 @@ impl TargetError {
             TargetError::Unknown(_) => {
                 Some("`memshed ps` lists the Python processes of this machine".into())
             }
-            TargetError::Ambiguous { .. } => Some("give the process id".into()),
-            TargetError::NotASnapshot(_) => {
-                Some("a snapshot is a directory that `memshed snapshot TARGET -o NAME` wrote".into())
+            TargetError::Ambiguous { .. } | TargetError::NotAProcess(_) => {
+                Some("give the process id".into())
             }
-            TargetError::Snapshot { .. } => Some(
-                "it may be damaged or written by a newer memshed; take a new one with \
-                 `memshed snapshot`"
-                    .into(),
+            TargetError::NoSuchPath(_) | TargetError::NotASnapshot(_) => Some(
+                "a snapshot is a directory that `memshed snapshot TARGET -o NAME` wrote".into(),
             ),
         }
     }
@@ -194,11 +190,11 @@ impl LaunchError {
             LaunchError::Ended { .. } => {
                 Some("its own messages are above; look at it while it works with --for".into())
             }
-            LaunchError::NotPython { .. } => {
-                Some("a command that hands its work to a server cannot be followed: look at the \
+            LaunchError::NotPython { .. } => Some(
+                "a command that hands its work to a server cannot be followed: look at the \
                       server's process id"
-                    .into())
-            }
+                    .into(),
+            ),
             LaunchError::System { .. } => {
                 Some("start it yourself and give memshed its process id".into())
             }
@@ -257,6 +253,9 @@ pub enum CommandError {
     /// See [`OutputError`].
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// A snapshot that could not be read or written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// Options that do not go together.
     #[error("{what}")]
     Usage {
@@ -275,6 +274,7 @@ impl CommandError {
             CommandError::Target(e) => e.hint(),
             CommandError::Launch(e) => e.hint(),
             CommandError::Output(e) => e.hint(),
+            CommandError::Snapshot(e) => e.hint().map(String::from),
             CommandError::Usage { hint, .. } => Some(hint.clone()),
         }
     }

@@ -26,11 +26,7 @@ pub trait Progress: Sync {
 }
 
 /// Looks at the process `pid`.
-pub fn look(
-    pid: i32,
-    _options: &LookOptions,
-    _progress: &dyn Progress,
-) -> Result<Heap, LookError> {
+pub fn look(pid: i32, _options: &LookOptions, _progress: &dyn Progress) -> Result<Heap, LookError> {
     Err(LookError::Other {
         pid,
         what: "looking at live processes is not built yet".into(),

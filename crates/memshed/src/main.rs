@@ -1,2 +1,37 @@
 //! The memshed command.
-fn main() {}
+
+mod checks;
+mod cli;
+mod commands;
+mod error;
+mod interrupt;
+mod launch;
+mod look;
+mod obtain;
+mod printer;
+mod proc;
+mod progress;
+mod python;
+mod settings;
+mod target;
+
+use anstream::AutoStream;
+use clap::Parser;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let settings = settings::Settings::resolve(&cli.global);
+    interrupt::install();
+    let printer = printer::Printer::new(&settings);
+    match commands::run(&cli.command, &settings, &printer) {
+        Ok(status) => ExitCode::from(status as u8),
+        Err(error) => {
+            let mut out = AutoStream::new(std::io::stderr(), settings.error_color);
+            // Nobody listens if standard error is closed; the exit status still tells.
+            let _ = writeln!(out, "{}", error.story());
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `memshed inspect`: where the memory of a Python program is.
+
+use super::Status;
+use crate::cli::{InspectArgs, Sort};
+use crate::error::CommandError;
+use crate::obtain;
+use crate::printer::Printer;
+use memshed_report::{InspectView, Options, SortKey};
+
+/// Looks and reports.
+pub fn run(args: &InspectArgs, printer: &Printer) -> Result<Status, CommandError> {
+    let heap = obtain::heap(&args.target, &args.look, false, printer)?;
+    let options = Options {
+        top: args.top,
+        sort: match args.sort {
+            Sort::Bytes => SortKey::Bytes,
+            Sort::Count => SortKey::Count,
+            Sort::Name => SortKey::Name,
+        },
+        filter: args.filter.clone(),
+        by_module: args.by_module,
+    };
+    printer.report(&InspectView::from_heap(&heap, &options))?;
+    Ok(Status::Fine)
+}

@@ -1,0 +1,39 @@
+//! The verbs, one file each. A command is one function: resolved settings and a printer in, an
+//! exit status out.
+
+mod completions;
+mod doctor;
+mod inspect;
+mod man;
+mod ps;
+mod snapshot;
+
+use crate::cli::Command;
+use crate::error::CommandError;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// How a command ended when nothing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Fine.
+    Fine = 0,
+    /// It could not do what it was asked, and has said why in its result.
+    CouldNot = 2,
+}
+
+/// Runs a command.
+pub fn run(
+    command: &Command,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Status, CommandError> {
+    match command {
+        Command::Inspect(args) => inspect::run(args, printer),
+        Command::Snapshot(args) => snapshot::run(args, settings, printer),
+        Command::Ps => ps::run(printer),
+        Command::Doctor(args) => doctor::run(args, settings, printer),
+        Command::Completions { shell } => completions::run(*shell, printer),
+        Command::Man { page } => man::run(page.as_deref(), printer),
+    }
+}

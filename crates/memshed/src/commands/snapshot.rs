@@ -1,0 +1,51 @@
+//! `memshed snapshot`: keep the heap of a Python program for later.
+
+use super::Status;
+use crate::cli::SnapshotArgs;
+use crate::error::CommandError;
+use crate::obtain;
+use crate::printer::Printer;
+use crate::settings::Settings;
+use memshed_heap::SnapshotError;
+use memshed_heap::snapshot::{Existing, is_snapshot, write};
+use memshed_report::SnapshotView;
+use std::path::Path;
+
+/// Looks, writes the snapshot and says so.
+pub fn run(
+    args: &SnapshotArgs,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Status, CommandError> {
+    let Some(path) = &settings.output else {
+        return Err(CommandError::Usage {
+            what: "a snapshot needs a name".into(),
+            hint: "`memshed snapshot TARGET -o NAME` makes the directory NAME".into(),
+        });
+    };
+    // Known before anybody has to stand still.
+    if path.symlink_metadata().is_ok() && !(args.overwrite && is_snapshot(path)) {
+        return Err(SnapshotError::Exists(path.clone()).into());
+    }
+    let existing = match args.overwrite {
+        true => Existing::Overwrite,
+        false => Existing::Keep,
+    };
+    let heap = obtain::heap(&args.target, &args.look, true, printer)?;
+    printer.stages().begin("writing the snapshot");
+    write(&heap, path, existing)?;
+    let name = path.display().to_string();
+    printer.summary(&SnapshotView::new(&heap, &name, size_of(path)))?;
+    Ok(Status::Fine)
+}
+
+/// Bytes of the files in a directory.
+fn size_of(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}

@@ -1,0 +1,111 @@
+//! `-- COMMAND`: starts a command, follows it to its first Python process, and ends it.
+
+mod follow;
+mod start;
+mod symbols;
+mod trace;
+
+use crate::error::LaunchError;
+use crate::interrupt::OnInterrupt;
+use crate::proc;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// How long a command may take to end after SIGTERM, or by itself, before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A command that was started and is due to be looked at. Dropping it ends it.
+pub struct Launched {
+    /// Its first Python process.
+    pub pid: i32,
+    group: i32,
+    ending: bool,
+    _undo: OnInterrupt,
+}
+
+impl Launched {
+    /// Starts `command` and waits until it is due: after `run_for`, or when it is about to end.
+    pub fn start(command: &[OsString], run_for: Option<Duration>) -> Result<Launched, LaunchError> {
+        let name = command
+            .first()
+            .map_or(String::new(), |name| name.to_string_lossy().into_owned());
+        let held = start::start(command).map_err(|error| LaunchError::Start {
+            command: name.clone(),
+            error,
+        })?;
+        let group = held.pid;
+        let guard = Group(group);
+        let undo = OnInterrupt::new(move || end(group, false));
+        let system = |what| {
+            let command = name.clone();
+            move |error| LaunchError::System {
+                command,
+                what,
+                error,
+            }
+        };
+        trace::seize(group, trace::FOLLOW).map_err(system("ptrace"))?;
+        let started = held.let_go().map_err(system("letting it start"))?;
+        let due = follow::Follower::new(&name, group, started).until_due(run_for)?;
+        std::mem::forget(guard);
+        Ok(Launched {
+            pid: due.pid,
+            group,
+            ending: due.ending,
+            _undo: undo,
+        })
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        end(self.group, self.ending);
+    }
+}
+
+/// Ends the group on errors on the way.
+struct Group(i32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        end(self.0, false);
+    }
+}
+
+/// Ends a command and its children: by itself if it is about to, else with SIGTERM; after a
+/// grace with SIGKILL.
+fn end(group: i32, by_itself: bool) {
+    if !by_itself {
+        signal(group, libc::SIGTERM);
+    }
+    signal(group, libc::SIGCONT);
+    let until = Instant::now() + GRACE;
+    while alive(group) {
+        if Instant::now() >= until {
+            signal(group, libc::SIGKILL);
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    reap(group);
+}
+
+/// Whether a process of the group lives.
+fn alive(group: i32) -> bool {
+    reap(group);
+    proc::group_lives(group)
+}
+
+fn signal(group: i32, signal: i32) {
+    #![allow(unsafe_code)]
+    // SAFETY: a plain system call; the group was made by memshed and is not yet reused, since
+    // its leader is memshed's child and memshed alone reaps it, last.
+    unsafe { libc::kill(-group, signal) };
+}
+
+/// Takes notice of the end of the group's leader, if it has ended.
+fn reap(leader: i32) {
+    #![allow(unsafe_code)]
+    // SAFETY: without a place for the status nothing is written.
+    unsafe { libc::waitpid(leader, std::ptr::null_mut(), libc::WNOHANG) };
+}

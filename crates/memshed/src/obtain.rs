@@ -1,0 +1,68 @@
+//! From a TARGET to its heap, whatever the target is.
+
+use crate::cli::{FreezeMethod, LookArgs, TargetArgs};
+use crate::error::CommandError;
+use crate::launch::Launched;
+use crate::look::{LookOptions, look};
+use crate::printer::Printer;
+use crate::progress::Stages;
+use crate::target::{self, Target};
+use memshed_heap::snapshot::{self, ReadEdges};
+use memshed_heap::{Heap, Method};
+use std::path::Path;
+
+/// The heap of the target that the user named, or of the command that is to be started.
+pub fn heap(
+    target: &TargetArgs,
+    options: &LookArgs,
+    want_edges: bool,
+    printer: &Printer,
+) -> Result<Heap, CommandError> {
+    let stages = printer.stages();
+    let options = LookOptions {
+        method: options.method.map(|method| match method {
+            FreezeMethod::Fork => Method::Fork,
+            FreezeMethod::Pause => Method::Pause,
+        }),
+        max_stop: options.max_stop,
+        values: options.values,
+        want_edges,
+    };
+    match &target.target {
+        None => started(target, &options, &stages, printer),
+        Some(name) => match target::find(name)? {
+            Target::Process(pid) => Ok(look(pid, &options, &stages)?),
+            Target::Snapshot(path) => from_snapshot(&path, want_edges),
+        },
+    }
+}
+
+/// Starts a command, waits until it is due, looks at it and ends it.
+fn started(
+    target: &TargetArgs,
+    options: &LookOptions,
+    stages: &Stages,
+    printer: &Printer,
+) -> Result<Heap, CommandError> {
+    let launched = Launched::start(&target.command, target.run_for)?;
+    printer.remark(&format!("looking at process {}", launched.pid));
+    Ok(look(launched.pid, options, stages)?)
+}
+
+/// Reads a snapshot. How it was taken moves into the reason, since this look is of a file.
+fn from_snapshot(path: &Path, want_edges: bool) -> Result<Heap, CommandError> {
+    let edges = match want_edges {
+        true => ReadEdges::Load,
+        false => ReadEdges::Skip,
+    };
+    let mut heap = snapshot::read(path, edges)?;
+    let taken = match heap.snapshot.method {
+        Method::Fork => "of a forked copy",
+        Method::Pause => "during a pause",
+        Method::Core => "of a core file",
+        Method::File => "of a snapshot",
+    };
+    heap.snapshot.method = Method::File;
+    heap.snapshot.method_reason = Some(taken.to_string());
+    Ok(heap)
+}
