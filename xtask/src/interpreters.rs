@@ -23,7 +23,10 @@ impl Interpreter {
 
     /// Major and minor version.
     pub fn minor(&self) -> (u32, u32) {
-        let mut parts = self.version.split('.').map(|part| part.parse().unwrap_or(0));
+        let mut parts = self
+            .version
+            .split('.')
+            .map(|part| part.parse().unwrap_or(0));
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 }
@@ -50,7 +53,11 @@ pub fn all(root: &Path) -> Vec<Interpreter> {
                 return None;
             }
             let version = version(&path)?;
-            Some(Interpreter { path, version, origin })
+            Some(Interpreter {
+                path,
+                version,
+                origin,
+            })
         })
         .collect();
     found.sort_by_key(|one| (one.minor(), one.version.clone(), one.origin));
@@ -74,8 +81,13 @@ fn executable(prefix: &Path) -> Option<PathBuf> {
         .find(|path| path.exists())
         .or_else(|| {
             children(&bin).find(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                name.strip_prefix("python3.").is_some_and(|minor| minor.parse::<u32>().is_ok())
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                name.strip_prefix("python3.")
+                    .is_some_and(|minor| minor.parse::<u32>().is_ok())
             })
         })
 }
@@ -84,7 +96,7 @@ fn executable(prefix: &Path) -> Option<PathBuf> {
 fn version(path: &Path) -> Option<String> {
     const ASK: &str = "import sys, platform\n\
         gil = getattr(sys, '_is_gil_enabled', lambda: True)()\n\
-        print(platform.python_implementation(), gil, '%d.%d.%d' % sys.version_info[:3])";
+        sys.stdout.write('%s %s %d.%d.%d' % ((platform.python_implementation(), gil) + tuple(sys.version_info[:3])))";
     let said = Command::new(path).args(["-c", ASK]).output().ok()?;
     let said = String::from_utf8(said.stdout).ok()?;
     said.trim().strip_prefix("CPython True ").map(str::to_owned)

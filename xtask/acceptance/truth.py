@@ -1,0 +1,155 @@
+"""A process tells the truth about its own heap, without changing it.
+
+The truth is taken in a copy made by libc's fork, called through ctypes with the GIL held: the
+interpreter does not know of it, runs no fork hooks and drops no threads, so that the copy's heap
+is the parent's, object by object and address by address. The copy writes the truth to files and
+leaves; the parent is blocked in read(2) meanwhile and until it is told to go on.
+
+Files: truth.json; ids.u64, sizes.i64, types.u32, kinds.u8 (one entry for each object of the
+closure under gc.get_referents of what the collector tracks); edges.u64 (pairs of source and
+target); fields.u64 (pairs that hold although the collector does not say so); malloc.txt (sys._debugmallocstats).
+"""
+
+import array
+import collections
+import ctypes
+import gc
+import json
+import os
+import sys
+import types
+
+_fork = ctypes.PyDLL(None).fork  # PyDLL: the GIL is kept.
+
+# Solid bases whose instances belong to "the containers listed" or hold nothing by themselves.
+LISTED = (
+    dict, list, tuple, set, frozenset, collections.deque, types.FunctionType, types.MethodType,
+    types.BuiltinMethodType, types.CellType, types.FrameType, types.GeneratorType,
+    types.CoroutineType, types.AsyncGeneratorType, types.ModuleType, type,
+)
+PLAIN = (object, int, float, str, bytes)
+C_SLOTS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
+HEAPTYPE = 1 << 9
+
+
+def listed(kind):
+    """Whether objects of this type are among the containers whose edges must be complete."""
+    if kind in LISTED:
+        return True
+    if not kind.__flags__ & HEAPTYPE:
+        return False
+    for base in type.mro(kind):
+        if not base.__flags__ & HEAPTYPE:
+            return base in LISTED or base in PLAIN
+        if any(isinstance(value, C_SLOTS) for value in vars(base).values()):
+            return False  # a type of C code
+    return False
+
+
+def type_name(kind):
+    """The name that memshed must give: module and qualified name, builtins bare."""
+    module = type.__dict__["__module__"].__get__(kind)
+    name = type.__dict__["__qualname__"].__get__(kind)
+    return name if module == "builtins" else f"{module}.{name}"
+
+
+def write_truth(directory, edges, malloc_fd):
+    """Runs in the copy, where nothing that it creates can be seen from outside."""
+    os.dup2(malloc_fd, 2)
+    sys._debugmallocstats()
+    blocks = sys.getallocatedblocks()
+    enabled = gc.isenabled()
+    gc.disable()
+    generations = [gc.get_objects(generation=0), gc.get_objects(generation=1), gc.get_objects(generation=2)]
+    tracked = [found for generation in generations for found in generation]
+    counts = [len(generation) for generation in generations]
+    # What these calls make themselves is of generation 0, which is listed first.
+    numbers = {}
+    names = []
+    flags = []
+    tracked_counts = {}
+    for found in tracked:
+        tracked_counts[type(found)] = tracked_counts.get(type(found), 0) + 1
+    by_name = {}
+    for kind, count in tracked_counts.items():
+        by_name[type_name(kind)] = by_name.get(type_name(kind), 0) + count
+
+    ids, sizes, numbers_of, kinds = array.array("Q"), array.array("q"), array.array("I"), array.array("B")
+    pairs, fields = array.array("Q"), array.array("Q")
+    seen = set(map(id, tracked))
+    queue = tracked
+    referents = gc.get_referents
+    at = 0
+    while at < len(queue):
+        found = queue[at]
+        at += 1
+        kind = type(found)
+        number = numbers.get(kind)
+        if number is None:
+            number = numbers[kind] = len(names)
+            names.append(type_name(kind))
+            flags.append(listed(kind))
+        address = id(found)
+        ids.append(address)
+        numbers_of.append(number)
+        kinds.append(flags[number])
+        try:
+            sizes.append(sys.getsizeof(found))
+        except Exception:
+            sizes.append(-1)
+        for held in referents(found):
+            held_id = id(held)
+            if edges:
+                pairs.append(address)
+                pairs.append(held_id)
+            if held_id not in seen:
+                seen.add(held_id)
+                queue.append(held)
+        if edges and isinstance(found, type):
+            # The collector does not traverse static types, and from 3.12 on their dictionaries
+            # are kept elsewhere.
+            for held in (*referents(type.__dict__["__dict__"].__get__(found)), found.__bases__, found.__mro__):
+                fields.append(address)
+                fields.append(id(held))
+    for name, column in (("ids.u64", ids), ("sizes.i64", sizes), ("types.u32", numbers_of),
+                         ("kinds.u8", kinds), ("edges.u64", pairs), ("fields.u64", fields)):
+        with open(os.path.join(directory, name), "wb") as file:
+            column.tofile(file)
+    truth = {
+        "python": "%d.%d.%d" % sys.version_info[:3],
+        "types": names,
+        "tracked": by_name,
+        "blocks": blocks,
+        "gc": {
+            "enabled": enabled,
+            "threshold": gc.get_threshold(),
+            "stats": gc.get_stats(),
+            "frozen": gc.get_freeze_count(),
+            "objects": counts,
+        },
+    }
+    with open(os.path.join(directory, "truth.json"), "w") as file:
+        json.dump(truth, file)
+
+
+def hold(directory, edges=False):
+    """Takes the truth into `directory`, says "ready" on standard output, and stands still until
+    a byte comes on standard input."""
+    malloc_fd = os.open(os.path.join(directory, "malloc.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    failed = b"failed\n"
+    ready = b"ready\n"
+    if _fork() == 0:
+        try:
+            write_truth(directory, edges, malloc_fd)
+            os.write(1, ready)
+        except BaseException:
+            import traceback
+
+            with open(os.path.join(directory, "error.txt"), "w") as file:
+                traceback.print_exc(file=file)
+            os.write(1, failed)
+        finally:
+            os._exit(0)
+    os.read(0, 1)
+    os.close(malloc_fd)
+    os.wait()

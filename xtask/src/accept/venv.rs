@@ -1,0 +1,58 @@
+//! Virtual environments under `target/venvs`, made once.
+
+use super::ground::Ground;
+use crate::interpreters::Interpreter;
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The interpreter of a virtual environment in which `packages` are installed.
+pub fn python(
+    ground: &Ground,
+    base: &Interpreter,
+    name: &str,
+    packages: &[&str],
+) -> Result<PathBuf> {
+    let dir = ground
+        .root
+        .join("target/venvs")
+        .join(format!("{name}-{}-{}", base.version, base.origin));
+    let python = dir.join("bin/python");
+    let wanted = packages.join(" ");
+    let stamp = dir.join("packages.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
+        return Ok(python);
+    }
+    eprintln!("  making {} ({wanted})", dir.display());
+    run(Command::new(&base.path)
+        .args(["-m", "venv", "--clear"])
+        .arg(&dir))?;
+    run(Command::new(&python)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(packages))?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
+
+/// The interpreter that reads snapshots, with DuckDB and numpy.
+pub fn reader(ground: &Ground) -> Result<PathBuf> {
+    python(ground, ground.one_python(), "reader", &["duckdb", "numpy"])
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let done = command
+        .output()
+        .with_context(|| format!("running {command:?}"))?;
+    ensure!(
+        done.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&done.stderr).trim()
+    );
+    Ok(())
+}
