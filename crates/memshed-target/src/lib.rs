@@ -3,6 +3,24 @@
 //!
 //! This room must not know Python: it hands out bytes and facts of the operating system.
 
+mod cgroup;
+mod error;
+mod maps;
 mod memory;
+mod mirror;
+mod os;
+mod placement;
+mod process;
+mod protocol;
+mod session;
+pub mod tracer;
 
+pub use cgroup::{GroupLimit, Groups};
+pub use error::TargetError;
+pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};
 pub use memory::{Memory, Range, ReadError, RemoteAddr};
+pub use mirror::Mirror;
+pub use process::Process;
+pub use session::{
+    FreezeInfo, FreezeRequest, Frozen, Method, Session, SessionOptions, TracerProgram, WordTest,
+};

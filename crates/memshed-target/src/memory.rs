@@ -1,9 +1,10 @@
 //! Addresses in another process, and the one trait through which bytes are read.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An address in the target process, in bytes. Never a pointer that could be dereferenced here.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RemoteAddr(pub u64);
 
 impl RemoteAddr {
@@ -39,7 +40,7 @@ impl fmt::Display for RemoteAddr {
 }
 
 /// A half-open range of target addresses, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Range {
     /// First byte.
     pub start: u64,

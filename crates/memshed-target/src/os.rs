@@ -1,0 +1,362 @@
+//! The system calls this room needs, each behind a safe function of its own.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// The size of a page, in bytes; x86-64 knows no other base page.
+pub(crate) const PAGE: u64 = 4096;
+
+fn result(value: i64) -> io::Result<i64> {
+    if value < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(value)
+    }
+}
+
+fn owned(fd: i64) -> io::Result<OwnedFd> {
+    let fd = result(fd)? as RawFd;
+    // SAFETY: the kernel has just handed out this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// An empty file in memory, closed on exec (memfd_create(2)).
+pub(crate) fn memory_file(size: u64) -> io::Result<File> {
+    // SAFETY: the name is a literal that ends in NUL.
+    let fd = unsafe { libc::memfd_create(c"memshed".as_ptr(), libc::MFD_CLOEXEC) };
+    let file = File::from(owned(i64::from(fd))?);
+    file.set_len(size)?;
+    Ok(file)
+}
+
+/// Gives back the pages of a file in memory; they read as zeros afterwards (fallocate(2)).
+pub(crate) fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: no memory of ours is involved.
+    let r = unsafe { libc::fallocate(file.as_raw_fd(), mode, offset as i64, len as i64) };
+    result(i64::from(r)).map(drop)
+}
+
+/// A mapping of a file, unmapped when dropped.
+pub(crate) struct Mapped {
+    base: *mut u8,
+    len: usize,
+}
+
+// SAFETY: a mapping is plain memory; those who write to it synchronise among themselves.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
+impl Mapped {
+    /// Maps `len` bytes of `file` at `offset`, shared; at exactly `at` when given, which fails if
+    /// anything is there already (MAP_FIXED_NOREPLACE, Linux 4.17).
+    pub(crate) fn new(
+        file: &File,
+        offset: u64,
+        len: u64,
+        at: Option<u64>,
+        writable: bool,
+    ) -> io::Result<Mapped> {
+        let mut flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+        if at.is_some() {
+            flags |= libc::MAP_FIXED_NOREPLACE;
+        }
+        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        let wanted = at.unwrap_or(0) as *mut libc::c_void;
+        // SAFETY: NOREPLACE never takes memory that is in use; otherwise the kernel chooses.
+        let base = unsafe {
+            libc::mmap(
+                wanted,
+                len as usize,
+                protection,
+                flags,
+                file.as_raw_fd(),
+                offset as i64,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let map = Mapped {
+            base: base.cast(),
+            len: len as usize,
+        };
+        match at {
+            Some(_) if base != wanted => Err(io::Error::from_raw_os_error(libc::EEXIST)),
+            _ => Ok(map),
+        }
+    }
+
+    /// The first byte.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: base and len are what mmap returned; nobody keeps a slice beyond the owner.
+        unsafe { libc::munmap(self.base.cast(), self.len) };
+    }
+}
+
+/// Maps the pages of `start..start + len` that are in the page cache into our page tables, so
+/// that later reads do not fault one by one. Only a hint.
+pub(crate) fn populate_for_reading(start: u64, len: u64) {
+    const MADV_POPULATE_READ: i32 = 22;
+    // SAFETY: populating changes no contents; addresses that are not mapped give an error.
+    unsafe { libc::madvise(start as *mut libc::c_void, len as usize, MADV_POPULATE_READ) };
+}
+
+/// Faults in `start..start + len` for writing. Only a hint.
+pub(crate) fn populate_for_writing(start: u64, len: u64) {
+    const MADV_POPULATE_WRITE: i32 = 23;
+    // SAFETY: populating changes no contents; addresses that are not mapped give an error.
+    unsafe {
+        libc::madvise(
+            start as *mut libc::c_void,
+            len as usize,
+            MADV_POPULATE_WRITE,
+        )
+    };
+}
+
+/// Copies bytes of another process to `to`, `len` bytes of writable memory of a [`Mapped`] that
+/// nobody else reads or writes at the moment. Returns how many bytes came (process_vm_readv(2)).
+pub(crate) fn read_process_raw(pid: i32, from: u64, to: *mut u8, len: usize) -> io::Result<usize> {
+    let local = libc::iovec {
+        iov_base: to.cast(),
+        iov_len: len,
+    };
+    let remote = libc::iovec {
+        iov_base: from as *mut libc::c_void,
+        iov_len: len,
+    };
+    // SAFETY: the kernel checks both sides and writes within the local range only.
+    let n = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
+    result(n as i64).map(|n| n as usize)
+}
+
+/// Fills `buf` from another process; fewer bytes than asked for are an error.
+pub(crate) fn read_process(pid: i32, from: u64, buf: &mut [u8]) -> io::Result<()> {
+    let n = read_process_raw(pid, from, buf.as_mut_ptr(), buf.len())?;
+    if n == buf.len() {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EFAULT))
+    }
+}
+
+/// A handle of a process that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
+pub(crate) fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: no memory of ours is involved.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// Waits until one of `fds` can be read or has hung up; which of them did. `None`: no limit.
+pub(crate) fn wait_readable(fds: &[RawFd], limit: Option<Duration>) -> io::Result<Vec<bool>> {
+    let mut polled: Vec<libc::pollfd> = fds
+        .iter()
+        .map(|&fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let limit = limit.map(|d| libc::timespec {
+        tv_sec: d.as_secs() as i64,
+        tv_nsec: i64::from(d.subsec_nanos()),
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: both pointers are to live values of the stated lengths.
+    let n = unsafe {
+        libc::ppoll(
+            polled.as_mut_ptr(),
+            polled.len() as u64,
+            limit,
+            std::ptr::null(),
+        )
+    };
+    match result(i64::from(n)) {
+        Err(e) if e.raw_os_error() == Some(libc::EINTR) => Ok(vec![false; fds.len()]),
+        Err(e) => Err(e),
+        Ok(_) => Ok(polled.iter().map(|p| p.revents != 0).collect()),
+    }
+}
+
+/// A descriptor that becomes readable when a child or tracee changes state (signalfd(2));
+/// SIGCHLD has to be blocked.
+pub(crate) fn open_child_events() -> io::Result<File> {
+    // SAFETY: the set is initialised before it is used.
+    let fd = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    Ok(File::from(owned(i64::from(fd))?))
+}
+
+/// Blocks every signal of the calling thread that can be blocked. Safe between fork and exec.
+pub(crate) fn block_signals() {
+    // SAFETY: the set is initialised before it is used.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Keeps the contents of this process out of core files and of other tracers (prctl(2)).
+pub(crate) fn hide_myself() {
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: plain values.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        libc::setrlimit(libc::RLIMIT_CORE, &none);
+    }
+}
+
+/// Whether the lock on `file` could be taken, without waiting (flock(2)).
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: no memory of ours is involved.
+    let r = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+    match result(i64::from(r)) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Sends SIGKILL to a process that is ours to kill: the copy.
+pub(crate) fn kill(pid: i32) {
+    // SAFETY: no memory of ours is involved.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Binds the calling thread to one processor, and returns the old set to go back to.
+pub(crate) fn bind_to_cpu(cpu: usize) -> io::Result<libc::cpu_set_t> {
+    // SAFETY: the sets are plain bits; CPU_SET ignores numbers out of range.
+    unsafe {
+        let size = size_of::<libc::cpu_set_t>();
+        let mut old: libc::cpu_set_t = std::mem::zeroed();
+        result(i64::from(libc::sched_getaffinity(0, size, &mut old)))?;
+        let mut one: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut one);
+        result(i64::from(libc::sched_setaffinity(0, size, &one)))?;
+        Ok(old)
+    }
+}
+
+/// Undoes [`bind_to_cpu`].
+pub(crate) fn unbind_from_cpu(old: &libc::cpu_set_t) {
+    // SAFETY: `old` came from sched_getaffinity.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), old) };
+}
+
+/// The thread id of the caller.
+pub(crate) fn my_tid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { libc::gettid() }
+}
+
+/// The effective user id of this process.
+pub(crate) fn my_uid() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { libc::geteuid() }
+}
+
+/// A point in time by which something has to be done.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    end: Instant,
+    /// The whole time allowed, for messages.
+    pub(crate) limit: Duration,
+}
+
+impl Deadline {
+    /// A deadline `limit` from now.
+    pub(crate) fn after(limit: Duration) -> Deadline {
+        Deadline {
+            end: Instant::now() + limit,
+            limit,
+        }
+    }
+
+    /// The time left; zero when it is over.
+    pub(crate) fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it is over.
+    pub(crate) fn over(self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// Whether a process has ended: it takes no signal, or is waiting to be reaped.
+pub(crate) fn process_is_gone(pid: i32) -> bool {
+    // SAFETY: signal 0 only asks.
+    unsafe { libc::kill(pid, 0) != 0 && *libc::__errno_location() == libc::ESRCH }
+}
+
+/// Zeroes `len` bytes of a writable [`Mapped`] at `start`.
+pub(crate) fn zero_local(start: u64, len: u64) {
+    // SAFETY: callers pass ranges of their own writable mapping, of which nobody holds slices.
+    unsafe { std::ptr::write_bytes(start as *mut u8, 0, len as usize) };
+}
+
+/// The descriptors that the tracer was started with: control socket, copying socket, memory.
+pub(crate) fn inherited() -> Option<(UnixStream, UnixStream, File)> {
+    use crate::protocol::{CONTROL_FD, COPIER_FD, MEMORY_FD};
+    let fds = [CONTROL_FD, COPIER_FD, MEMORY_FD];
+    for fd in fds {
+        // SAFETY: no memory of ours is involved.
+        result(i64::from(unsafe {
+            libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)
+        }))
+        .ok()?;
+    }
+    // SAFETY: the descriptors are open, and nothing else in this process uses them yet.
+    let [control, copier, memory] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    Some((control.into(), copier.into(), memory.into()))
+}
+
+/// Starts `program` as the tracer, with `fds` as its descriptors from 3 on.
+pub(crate) fn spawn_tracer(
+    mut command: std::process::Command,
+    fds: [RawFd; 3],
+) -> io::Result<std::process::Child> {
+    use std::os::unix::process::CommandExt;
+    let prepare = move || {
+        block_signals();
+        // Out of the way first: a wanted number may be in use by another of the three.
+        let mut high = [0; 3];
+        for (to, from) in high.iter_mut().zip(fds) {
+            // SAFETY: no memory of ours is involved.
+            *to = unsafe { libc::fcntl(from, libc::F_DUPFD, 10) };
+            result(i64::from(*to))?;
+        }
+        for (to, from) in (3..).zip(high) {
+            // SAFETY: no memory of ours is involved.
+            unsafe {
+                result(i64::from(libc::dup2(from, to)))?;
+                libc::close(from);
+            }
+        }
+        // SAFETY: no arguments. Fails only for a group leader, which a new child is not.
+        result(i64::from(unsafe { libc::setsid() })).map(drop)
+    };
+    // SAFETY: the closure makes system calls only, and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}

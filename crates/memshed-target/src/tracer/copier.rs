@@ -1,0 +1,255 @@
+//! Copies pages of the target, or of its frozen copy, into the shared file.
+//!
+//! Runs beside the thread that uses ptrace, so that this one is always free to react. Pages that
+//! do not exist are not read: it would create them.
+
+use crate::maps::{self, Mapping, MappingKind};
+use crate::memory::Range;
+use crate::os::{self, PAGE};
+use crate::placement::{AreaId, Placement};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
+
+/// How much is copied by one call.
+const PIECE: u64 = 8 << 20;
+/// From this many bytes on, two threads copy.
+const WORTH_TWO: u64 = 16 << 20;
+/// New mappings larger than this are not copied whole during a pause.
+const LARGEST_NEW: u64 = 64 << 20;
+
+/// `/proc/PID/pagemap` has a 64-bit word per page (Documentation/admin-guide/mm/pagemap.rst).
+const PRESENT: u64 = 1 << 63;
+const SWAPPED: u64 = 1 << 62;
+
+/// A process whose pages are copied into an area.
+pub(super) struct Source {
+    pid: i32,
+    placement: Placement,
+    mappings: Vec<Mapping>,
+    pagemap: Option<File>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// Only pages that are not there yet.
+    Missing,
+    /// Pages that may be there already, too.
+    Again,
+}
+
+/// A run of pages to copy.
+struct Work {
+    range: Range,
+    kind: MappingKind,
+    /// Whether to read it, rather than have it as zeros.
+    read: bool,
+}
+
+impl Source {
+    /// A source over all of `mappings` that can be read.
+    pub(super) fn new(
+        pid: i32,
+        file: &File,
+        area: AreaId,
+        mappings: Vec<Mapping>,
+    ) -> std::io::Result<Source> {
+        let mappings: Vec<Mapping> = mappings.into_iter().filter(Mapping::safe_to_read).collect();
+        let ranges: Vec<Range> = mappings.iter().map(Mapping::range).collect();
+        let placement = Placement::new(file, area, &ranges, true)?;
+        let pagemap = File::open(format!("/proc/{pid}/pagemap")).ok();
+        Ok(Source {
+            pid,
+            placement,
+            mappings,
+            pagemap,
+        })
+    }
+
+    /// The runs of adjacent readable mappings.
+    pub(super) fn runs(&self) -> Vec<Range> {
+        maps::join(self.mappings.iter().map(Mapping::range))
+    }
+
+    /// Copies what is not there yet of `ranges`.
+    pub(super) fn fetch(&self, ranges: &[Range]) {
+        let work = self.plan(ranges, Mode::Missing);
+        self.copy(work);
+    }
+
+    /// All that has been copied so far.
+    pub(super) fn copied(&self) -> Vec<Range> {
+        self.mappings
+            .iter()
+            .flat_map(|m| self.placement.present_runs(m.range()))
+            .collect()
+    }
+
+    /// Copies `ranges` again, and whole those of `now`, today's mappings, that are new.
+    pub(super) fn refresh(&self, ranges: &[Range]) {
+        let work = self.plan(ranges, Mode::Again);
+        self.copy(work);
+    }
+
+    fn plan(&self, ranges: &[Range], mode: Mode) -> Vec<Work> {
+        let mut work = Vec::new();
+        for range in ranges {
+            let first = self.mappings.partition_point(|m| m.end <= range.start);
+            for mapping in self.mappings[first..]
+                .iter()
+                .take_while(|m| m.start < range.end)
+            {
+                let start = range.start.max(mapping.start) & !(PAGE - 1);
+                let end = range.end.min(mapping.end).next_multiple_of(PAGE);
+                self.plan_mapping(Range { start, end }, mapping.kind(), mode, &mut work);
+            }
+        }
+        work
+    }
+
+    fn plan_mapping(&self, range: Range, kind: MappingKind, mode: Mode, work: &mut Vec<Work>) {
+        const BATCH: u64 = 32 << 20;
+        let mut start = range.start;
+        let mut entries = Vec::new();
+        while start < range.end {
+            let end = range.end.min(start + BATCH);
+            if kind != MappingKind::Shared {
+                self.read_pagemap(start, end, &mut entries);
+            }
+            for page in start / PAGE..end / PAGE {
+                let entry = match kind {
+                    MappingKind::Shared => PRESENT,
+                    _ => entries
+                        .get((page - start / PAGE) as usize)
+                        .copied()
+                        .unwrap_or(PRESENT),
+                };
+                self.plan_page(page, entry, kind, mode, work);
+            }
+            start = end;
+        }
+    }
+
+    fn plan_page(
+        &self,
+        page: u64,
+        entry: u64,
+        kind: MappingKind,
+        mode: Mode,
+        work: &mut Vec<Work>,
+    ) {
+        let there = self.placement.is_present(page);
+        if there && mode == Mode::Missing {
+            return;
+        }
+        if entry & SWAPPED != 0 && entry & PRESENT == 0 {
+            self.placement.set_swapped(page, 1);
+            return;
+        }
+        let read = entry & PRESENT != 0 || kind == MappingKind::PrivateFile;
+        if !read && !there {
+            // A hole of the shared file reads as zeros, like the page it stands for.
+            self.placement.set_present(page, 1);
+            return;
+        }
+        let at = page * PAGE;
+        match work.last_mut() {
+            Some(w) if w.range.end == at && w.read == read && w.kind == kind => {
+                w.range.end += PAGE;
+            }
+            _ => work.push(Work {
+                range: Range {
+                    start: at,
+                    end: at + PAGE,
+                },
+                kind,
+                read,
+            }),
+        }
+    }
+
+    fn read_pagemap(&self, start: u64, end: u64, entries: &mut Vec<u64>) {
+        entries.clear();
+        let Some(pagemap) = &self.pagemap else { return };
+        let mut bytes = vec![0; ((end - start) / PAGE * 8) as usize];
+        let read = pagemap.read_at(&mut bytes, start / PAGE * 8).unwrap_or(0);
+        let words = bytes[..read].chunks_exact(8);
+        entries.extend(words.map(|w| w.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))));
+    }
+
+    fn copy(&self, work: Vec<Work>) {
+        let total: u64 = work.iter().map(|w| w.range.len()).sum();
+        let pieces = Mutex::new(work.into_iter().flat_map(pieces).collect::<Vec<_>>());
+        let worker = || {
+            while let Some(piece) = pieces.lock().ok().and_then(|mut p| p.pop()) {
+                self.copy_piece(&piece);
+            }
+        };
+        if total < WORTH_TWO {
+            return worker();
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(worker);
+            worker();
+        });
+    }
+
+    fn copy_piece(&self, piece: &Work) {
+        let mut at = piece.range.start;
+        if !piece.read {
+            self.zero(piece.range);
+            at = piece.range.end;
+        } else if piece.range.len() > 1 << 20 {
+            os::populate_for_writing(self.placement.local(at), piece.range.len());
+        }
+        while at < piece.range.end {
+            let to = self.placement.local(at) as *mut u8;
+            let len = (piece.range.end - at) as usize;
+            let got = os::read_process_raw(self.pid, at, to, len).unwrap_or(0) as u64 / PAGE;
+            self.placement.set_present(at / PAGE, got);
+            // A page that cannot be read: past the end of a file, or the process is gone.
+            at += (got + 1) * PAGE;
+            if got * PAGE == len as u64 {
+                break;
+            }
+            if got == 0 && os::process_is_gone(self.pid) {
+                return;
+            }
+        }
+    }
+
+    /// Pages that were copied once and have been given back since.
+    fn zero(&self, range: Range) {
+        os::zero_local(self.placement.local(range.start), range.len());
+    }
+}
+
+fn pieces(work: Work) -> impl Iterator<Item = Work> {
+    let Work { range, kind, read } = work;
+    (range.start..range.end)
+        .step_by(PIECE as usize)
+        .map(move |start| Work {
+            range: Range {
+                start,
+                end: range.end.min(start + PIECE),
+            },
+            kind,
+            read,
+        })
+}
+
+/// Parts of today's mappings that were in none of the old ones, as far as they are worth copying
+/// in a hurry.
+pub(super) fn new_parts(old: &[Range], now: &[Mapping]) -> Vec<Range> {
+    let fresh = |m: &&Mapping| {
+        let at = old.partition_point(|r| r.end <= m.start);
+        let known = old
+            .get(at)
+            .is_some_and(|r| r.start <= m.start && m.end <= r.end);
+        !known
+            && m.safe_to_read()
+            && m.kind() == MappingKind::Anonymous
+            && m.range().len() <= LARGEST_NEW
+    };
+    now.iter().filter(fresh).map(Mapping::range).collect()
+}

@@ -1,0 +1,213 @@
+//! Having a stopped thread make one system call, and putting it back exactly as it was.
+//!
+//! Never by PTRACE_SINGLESTEP: its SIGTRAP is forced, which resets a blocked or ignored SIGTRAP
+//! of the target. Signals are blocked for the duration by PTRACE_SETSIGMASK. Afterwards the
+//! thread is led into the same kind of stop in which it was found, with the registers it had
+//! then, so that the kernel itself restarts the interrupted call or delivers what has arrived.
+
+use super::calls;
+use super::ptrace::{self, Event, Registers};
+use super::stop::{Held, Stop, wait_for_child};
+use crate::error::TargetError;
+use crate::os::{self, Deadline};
+use std::fs::File;
+use std::time::Duration;
+
+/// A fork of a very large process takes a second or so, and cannot be called off.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A system call to make.
+pub(super) struct Wanted {
+    pub(super) number: i64,
+    pub(super) args: [u64; 4],
+    /// Whether to suspend seccomp for it.
+    pub(super) suspend_seccomp: bool,
+    /// Where a `syscall` instruction lies in the target.
+    pub(super) instruction: u64,
+}
+
+/// What came of it.
+pub(super) struct Done {
+    /// What the call returned: a value, or an error as its negative number.
+    pub(super) value: i64,
+    /// The child it made, as we number processes.
+    pub(super) child: Option<i32>,
+}
+
+impl Stop<'_> {
+    /// The stopped thread that takes an injected call best: within a restartable call, else at
+    /// the end of one, else in user mode outside of restartable sequences, else within a call
+    /// that has to be repaired.
+    pub(super) fn best_for_injection(&self) -> Option<usize> {
+        let ranked = self
+            .held
+            .iter()
+            .enumerate()
+            .filter_map(|(i, h)| Some((rank(self.pid, h)?, i)));
+        ranked.min().map(|(_, i)| i)
+    }
+
+    /// Has thread `at` make a system call.
+    pub(super) fn inject(
+        &mut self,
+        at: usize,
+        wanted: &Wanted,
+        events: &File,
+    ) -> Result<Done, TargetError> {
+        let held = &mut self.held[at];
+        let Some(regs) = held.regs else {
+            return Err(TargetError::Exited(self.pid));
+        };
+        let mut thread = Injected {
+            pid: self.pid,
+            tid: held.tid,
+            events,
+            signal: None,
+        };
+        let result = thread.call(&regs, wanted);
+        // From here on the thread is in a stop like the one before, or gone.
+        held.event = match (&result, thread.signal) {
+            (Err(TargetError::Exited(_)), _) => Some(Event::Ended),
+            (_, Some(signal)) => Some(Event::Signal(signal)),
+            _ => held.event,
+        };
+        result
+    }
+}
+
+fn rank(pid: i32, held: &Held) -> Option<u32> {
+    let (Some(Event::Stopped { .. }), Some(regs)) = (held.event, &held.regs) else {
+        return None;
+    };
+    if calls::will_restart(regs) {
+        Some(0)
+    } else if calls::was_interrupted(regs) {
+        Some(3)
+    } else if calls::in_call(regs) {
+        Some(1)
+    } else {
+        outside_of_rseq(pid, held.tid).then_some(2)
+    }
+}
+
+/// Whether the thread is in no restartable sequence: an excursion would go unnoticed and the
+/// sequence would not be aborted, as it must be.
+fn outside_of_rseq(pid: i32, tid: i32) -> bool {
+    // Kernels before 5.13 cannot say; nor do C libraries of their time use it.
+    let Ok(area) = ptrace::rseq_area(tid) else {
+        return true;
+    };
+    let mut sequence = [0; 8];
+    // struct rseq { cpu_id_start: u32, cpu_id: u32, rseq_cs: u64, … } (linux/rseq.h).
+    area == 0
+        || os::read_process(pid, area + 8, &mut sequence).is_ok()
+            && u64::from_le_bytes(sequence) == 0
+}
+
+/// A thread in the middle of it.
+struct Injected<'a> {
+    pid: i32,
+    tid: i32,
+    events: &'a File,
+    /// A signal that turned up and has to be handed on.
+    signal: Option<i32>,
+}
+
+impl Injected<'_> {
+    fn call(&mut self, regs: &Registers, wanted: &Wanted) -> Result<Done, TargetError> {
+        let pid = self.pid;
+        let gone = |_| TargetError::Exited(pid);
+        let mask = ptrace::signal_mask(self.tid).map_err(gone)?;
+        let mut options = ptrace::FOLLOW_CLONE;
+        if wanted.suspend_seccomp {
+            options |= ptrace::SUSPEND_SECCOMP;
+        }
+        ptrace::set_options(self.tid, options)
+            .map_err(|e| TargetError::io("PTRACE_SETOPTIONS", &e))?;
+        ptrace::set_signal_mask(self.tid, u64::MAX).map_err(gone)?;
+        let outcome = self.run(regs, wanted);
+        ptrace::set_registers(self.tid, regs).map_err(gone)?;
+        ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
+        ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
+        self.back_to_trap().map_err(|_| TargetError::Exited(pid))?;
+        // The way back may have run the kernel's restart logic only if something odd happened.
+        ptrace::set_registers(self.tid, regs).map_err(gone)?;
+        outcome
+    }
+
+    /// From the start registers to the exit of the call.
+    fn run(&mut self, regs: &Registers, wanted: &Wanted) -> Result<Done, TargetError> {
+        let gone = |_| TargetError::Exited(self.pid);
+        let [rdi, rsi, rdx, r10] = wanted.args;
+        let rax = wanted.number as u64;
+        let rip = wanted.instruction;
+        let start = Registers {
+            rax,
+            rdi,
+            rsi,
+            rdx,
+            r10,
+            rip,
+            orig_rax: u64::MAX,
+            ..*regs
+        };
+        ptrace::set_registers(self.tid, &start).map_err(gone)?;
+        let deadline = Deadline::after(LIMIT);
+        let mut child = None;
+        let mut entered = false;
+        loop {
+            ptrace::resume_to_syscall(self.tid).map_err(gone)?;
+            match self.wait(deadline)? {
+                Event::Cloned => {
+                    child = ptrace::event_message(self.tid).ok().map(|m| m as i32);
+                }
+                Event::Syscall if entered => break,
+                Event::Syscall => entered = true,
+                Event::Signal(signal) => self.signal = Some(signal),
+                Event::Stopped { .. } => {}
+                Event::Execed => return Err(TargetError::Execed(self.pid)),
+                Event::Ended => return Err(TargetError::Exited(self.pid)),
+            }
+        }
+        let end = ptrace::registers(self.tid).map_err(gone)?;
+        Ok(Done {
+            value: end.rax as i64,
+            child,
+        })
+    }
+
+    /// Leads the thread from the exit of the call into a PTRACE_INTERRUPT stop.
+    fn back_to_trap(&mut self) -> Result<(), TargetError> {
+        let gone = |_| TargetError::Exited(self.pid);
+        let deadline = Deadline::after(LIMIT);
+        ptrace::interrupt(self.tid).map_err(gone)?;
+        loop {
+            ptrace::resume(self.tid).map_err(gone)?;
+            match self.wait(deadline)? {
+                Event::Stopped { .. } => return Ok(()),
+                Event::Signal(signal) => {
+                    self.signal = Some(signal);
+                    return Ok(());
+                }
+                Event::Ended => return Err(TargetError::Exited(self.pid)),
+                _ => {}
+            }
+        }
+    }
+
+    fn wait(&self, deadline: Deadline) -> Result<Event, TargetError> {
+        loop {
+            match ptrace::poll_event(self.tid) {
+                Ok(Some((_, event))) => return Ok(event),
+                Ok(None) if deadline.over() => {
+                    return Err(TargetError::Deadline {
+                        what: "an injected system call".into(),
+                        limit: deadline.limit,
+                    });
+                }
+                Ok(None) => wait_for_child(self.events, Duration::from_millis(1)),
+                Err(_) => return Err(TargetError::Exited(self.pid)),
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The tracer: a small process of its own that does everything with ptrace.
+//!
+//! The command starts it from its own executable ([`run_if_asked`]), in a session of its own and
+//! with every signal blocked, and talks to it over two sockets. When they close, because the
+//! command is done, has crashed or was killed, the tracer lets every thread of the target go,
+//! kills the copy, has the target reap it, and ends. The command can thus die at any moment.
+//!
+//! What cannot be guarded against: the tracer itself killed with SIGKILL. Then the kernel lets
+//! the target's threads go and kills the copy, but the copy stays in the target as a zombie that
+//! nobody reaps; and if it happens during the injected call itself (about as long as a `fork` of
+//! the target), the thread it was injected into goes on with the wrong registers and most likely
+//! crashes.
+
+mod calls;
+mod copier;
+mod freeze;
+mod guard;
+mod inject;
+mod ptrace;
+mod serve;
+mod sleepers;
+mod stop;
+
+pub(crate) use serve::MARKER;
+
+/// Becomes the tracer, and never returns, if this process was started as one. To be called first
+/// thing in `main`, before threads are started or arguments are read.
+pub fn run_if_asked() {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|a| a == MARKER) {
+        let numbers: Vec<u64> = args
+            .filter_map(|a| a.to_str().and_then(|a| a.parse().ok()))
+            .collect();
+        std::process::exit(serve::serve(&numbers));
+    }
+}

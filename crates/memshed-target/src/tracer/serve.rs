@@ -1,0 +1,254 @@
+//! The tracer's main loop: does what the command asks, and cleans up when the command is gone.
+
+use super::copier::Source;
+use super::freeze::{Copy, Failed, read_maps};
+use super::guard;
+use super::sleepers::SchedulerClock;
+use super::stop::{self, Late};
+use crate::cgroup::Groups;
+use crate::error::TargetError;
+use crate::os::{self, Deadline};
+use crate::placement::{self, AreaId};
+use crate::protocol::{self, Answer, Ending, Fetch, Fetched, Outcome, Request};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+/// The first argument of a process that is to be the tracer.
+pub(crate) const MARKER: &str = "memshed-tracer";
+
+/// How often memory is looked at while a copy exists.
+const WATCH: Duration = Duration::from_millis(10);
+/// How long threads in uninterruptible sleep are waited for at the end.
+const LATE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the copying thread reads from.
+#[derive(Default)]
+pub(super) struct Sources([RwLock<Option<Arc<Source>>>; 2]);
+
+impl Sources {
+    pub(super) fn get(&self, area: AreaId) -> Option<Arc<Source>> {
+        self.0[area as usize].read().ok()?.clone()
+    }
+
+    pub(super) fn set(&self, area: AreaId, source: Option<Arc<Source>>) {
+        if let Ok(mut place) = self.0[area as usize].write() {
+            *place = source;
+        }
+    }
+}
+
+/// Everything the tracer knows.
+pub(super) struct Tracer {
+    pub(super) pid: i32,
+    pub(super) memory: Arc<File>,
+    pub(super) events: File,
+    pub(super) sources: Arc<Sources>,
+    pub(super) clock: SchedulerClock,
+    pub(super) late: Late,
+    pub(super) copy: Option<Copy>,
+    control: UnixStream,
+    target: OwnedFd,
+    /// Held until the end: one memshed per target.
+    _lock: File,
+    groups: Groups,
+    cut_short: Option<String>,
+    reap_stop: Duration,
+}
+
+/// Is the tracer, until its work is done. `numbers`: the target, and its start time in ticks.
+pub(super) fn serve(numbers: &[u64]) -> i32 {
+    os::block_signals();
+    os::hide_myself();
+    let Some((control, copier, memory)) = os::inherited() else {
+        return 2;
+    };
+    let mut tracer = match Tracer::open(numbers, &control, memory) {
+        Ok(tracer) => tracer,
+        Err(e) => {
+            // If nobody listens any more, nobody needs to know.
+            let _ = protocol::send(&control, &Answer::Failed(e));
+            return 1;
+        }
+    };
+    let sources = Arc::clone(&tracer.sources);
+    std::thread::spawn(move || serve_copies(&copier, &sources));
+    let asked = protocol::send(&control, &Answer::Ready).and_then(|()| tracer.run());
+    tracer.finish();
+    i32::from(asked.is_err())
+}
+
+/// Serves wishes for bytes until the socket closes.
+fn serve_copies(socket: &UnixStream, sources: &Sources) {
+    while let Ok(Fetch { area, ranges }) = protocol::receive(socket) {
+        let source = sources.get(area);
+        let there = source.is_some();
+        if let Some(source) = source {
+            source.fetch(&ranges);
+        }
+        if protocol::send(socket, &Fetched { there }).is_err() {
+            return;
+        }
+    }
+}
+
+impl Tracer {
+    fn open(numbers: &[u64], control: &UnixStream, memory: File) -> Result<Tracer, TargetError> {
+        let &[pid, start] = numbers else {
+            return Err(TargetError::Tracer("started with wrong arguments".into()));
+        };
+        let pid = pid as i32;
+        let lock =
+            File::open(format!("/proc/{pid}/stat")).map_err(|_| TargetError::NoSuchProcess(pid))?;
+        if !os::try_lock(&lock).map_err(|e| TargetError::io("locking", &e))? {
+            return Err(TargetError::Busy(pid));
+        }
+        let target = os::open_pidfd(pid).map_err(|_| TargetError::NoSuchProcess(pid))?;
+        if crate::process::start_time(pid) != Some(start) {
+            return Err(TargetError::NoSuchProcess(pid));
+        }
+        let fail = |e: io::Error| TargetError::Tracer(e.to_string());
+        Ok(Tracer {
+            pid,
+            memory: Arc::new(memory),
+            events: os::open_child_events().map_err(fail)?,
+            sources: Arc::default(),
+            clock: SchedulerClock::default(),
+            late: Late::default(),
+            copy: None,
+            control: control.try_clone().map_err(fail)?,
+            target,
+            _lock: lock,
+            groups: Groups::of(pid),
+            cut_short: None,
+            reap_stop: Duration::ZERO,
+        })
+    }
+
+    /// Until the command hangs up.
+    fn run(&mut self) -> io::Result<()> {
+        let control = self.control.as_raw_fd();
+        loop {
+            let mut fds = vec![control, self.events.as_raw_fd()];
+            if self.copy.is_some() {
+                fds.push(self.target.as_raw_fd());
+            }
+            let limit = self.copy.as_ref().map(|_| WATCH);
+            let ready = os::wait_readable(&fds, limit)?;
+            if ready[1] {
+                stop::drain(&self.events);
+            }
+            self.late.let_go(self.pid);
+            self.watch_copy(ready.get(2) == Some(&true));
+            if ready[0] {
+                let Ok(request) = protocol::receive(&self.control) else {
+                    return Ok(());
+                };
+                let answer = self.answer(&request);
+                protocol::send(&self.control, &answer)?;
+            }
+        }
+    }
+
+    /// Lets the copy go when it cannot stay.
+    fn watch_copy(&mut self, target_ended: bool) {
+        if self.copy.is_none() {
+            return;
+        }
+        let why = if target_ended {
+            Some("the target ended".to_string())
+        } else {
+            guard::pressure(&self.groups)
+        };
+        if why.is_some() {
+            self.cut_short = why;
+            if let Ok(stopped) = self.drop_copy() {
+                self.reap_stop = self.reap_stop.max(stopped);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: &Request) -> Answer {
+        let frozen = |outcome: Result<Outcome, Failed>| match outcome {
+            Ok(outcome) => Answer::Frozen(outcome),
+            Err(Failed::Refused(reason)) => Answer::ForkRefused(reason),
+            Err(Failed::Error(e)) => Answer::Failed(e),
+        };
+        match request {
+            Request::Live => match self.open_live() {
+                Ok(source) => Answer::Live(source.runs()),
+                Err(e) => Answer::Failed(e),
+            },
+            Request::Plan(request) => match guard::plan(self.pid, request) {
+                Ok(plan) => Answer::Plan(plan),
+                Err(e) => Answer::Failed(e),
+            },
+            Request::Fork(request) => {
+                let outcome = self.fork(request);
+                if outcome.is_err() {
+                    // The error that led here matters more than one of the clean-up.
+                    let _ = self.drop_copy();
+                }
+                let ended = !self.target_lives();
+                frozen(outcome.map_err(|e| if ended { self.ended() } else { e }))
+            }
+            Request::Pause(request) => {
+                let outcome = self.pause(request);
+                let ended = !self.target_lives();
+                frozen(outcome.map_err(|e| if ended { self.ended() } else { e }))
+            }
+            Request::Finish => Answer::Finished(self.finish()),
+        }
+    }
+
+    fn ended(&self) -> Failed {
+        Failed::Error(TargetError::Exited(self.pid))
+    }
+
+    /// Makes the live process readable.
+    pub(super) fn open_live(&mut self) -> Result<Arc<Source>, TargetError> {
+        placement::clear(&self.memory, AreaId::Live)
+            .map_err(|e| TargetError::io("clearing the copied pages", &e))?;
+        let maps = read_maps(self.pid)?;
+        let source = Source::new(self.pid, &self.memory, AreaId::Live, maps)
+            .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
+        let source = Arc::new(source);
+        self.sources.set(AreaId::Live, Some(Arc::clone(&source)));
+        Ok(source)
+    }
+
+    /// Whether the target has not ended.
+    pub(super) fn target_lives(&self) -> bool {
+        let now = Some(Duration::ZERO);
+        !os::wait_readable(&[self.target.as_raw_fd()], now).is_ok_and(|r| r[0])
+    }
+
+    /// Lets go of everything.
+    fn finish(&mut self) -> Ending {
+        let mut left_behind = None;
+        let copy = self.copy.as_ref().map(|c| c.pid);
+        match self.drop_copy() {
+            Ok(stopped) => self.reap_stop = self.reap_stop.max(stopped),
+            Err(e) => left_behind = Some(e.to_string()),
+        }
+        if let Some(copy) = copy {
+            if self.target_lives() && fs::metadata(format!("/proc/{copy}")).is_ok() {
+                left_behind.get_or_insert(format!("the copy, process {copy}, was not reaped"));
+            }
+        }
+        let deadline = Deadline::after(LATE_LIMIT);
+        while !self.late.is_empty() && !deadline.over() {
+            stop::wait_for_child(&self.events, WATCH);
+            self.late.let_go(self.pid);
+        }
+        Ending {
+            stopped: std::mem::take(&mut self.reap_stop),
+            cut_short: self.cut_short.take(),
+            left_behind,
+            target_ended: !self.target_lives(),
+        }
+    }
+}
