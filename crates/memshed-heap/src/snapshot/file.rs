@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::file::metadata::ParquetMetaData;
 use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, Read, Seek, Write};
@@ -135,8 +136,11 @@ impl TableReader {
         let options = ArrowReaderOptions::new()
             .with_skip_arrow_metadata(true)
             .with_schema(table.schema());
-        let metadata = ArrowReaderMetadata::load(&file, options)
-            .map_err(|error| damaged(error.to_string()))?;
+        let metadata = guarded(|| {
+            ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string())
+        })
+        .and_then(|metadata| check_chunks(metadata.metadata(), bytes).map(|()| metadata))
+        .map_err(damaged)?;
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(entry.rows) {
             let expected = entry.rows;
@@ -162,25 +166,63 @@ impl TableReader {
         self,
         mut sink: impl FnMut(&Batch) -> Result<(), String>,
     ) -> Result<(), SnapshotError> {
-        let damaged = |what: String| SnapshotError::damaged(&self.path, what);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|error| damaged(error.to_string()))?;
-        let mut rows = 0;
-        for batch in reader {
-            let batch = Batch(batch.map_err(|error| damaged(error.to_string()))?);
-            rows += batch.rows() as u64;
-            sink(&batch).map_err(damaged)?;
+        let scanned = guarded(|| {
+            let reader =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, self.metadata)
+                    .with_batch_size(BATCH_ROWS)
+                    .build()
+                    .map_err(|error| error.to_string())?;
+            let mut rows = 0;
+            for batch in reader {
+                let batch = Batch(batch.map_err(|error| error.to_string())?);
+                rows += batch.rows() as u64;
+                sink(&batch)?;
+            }
+            Ok(rows)
+        });
+        match scanned {
+            Ok(rows) if rows == self.rows => Ok(()),
+            Ok(rows) => {
+                let what = format!("it ends after {rows} of {} rows", self.rows);
+                Err(SnapshotError::damaged(&self.path, what))
+            }
+            Err(what) => Err(SnapshotError::damaged(&self.path, what)),
         }
-        if rows != self.rows {
-            return Err(damaged(format!(
-                "it ends after {rows} of {} rows",
-                self.rows
-            )));
-        }
-        Ok(())
     }
+}
+
+/// Turns a panic of the Parquet reader into an error. Files that were damaged by accident do not
+/// get that far, their checksum is wrong; but a forged one may, and the reader panics on some.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    // Unwind safe: after a panic, the caller drops all that was read so far.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err("it is not a Parquet file that can be read".to_owned()))
+}
+
+/// Whether the parts that the metadata speaks of lie within the file of `bytes` bytes; the
+/// Parquet reader takes that for granted.
+fn check_chunks(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
+    for group in metadata.row_groups() {
+        if group.num_rows() < 0 {
+            return Err("a part of it has fewer than no rows".to_owned());
+        }
+        for chunk in group.columns() {
+            let start = chunk
+                .dictionary_page_offset()
+                .unwrap_or(chunk.data_page_offset());
+            let end = u64::try_from(start)
+                .ok()
+                .zip(u64::try_from(chunk.compressed_size()).ok())
+                .and_then(|(start, length)| start.checked_add(length));
+            if chunk.data_page_offset() < 0
+                || chunk.num_values() < 0
+                || end.is_none_or(|end| end > bytes)
+            {
+                return Err("a part of it lies outside of it".to_owned());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn checksum(file: &mut File) -> io::Result<u64> {
@@ -290,11 +332,19 @@ impl Batch {
             .values()
             .as_string_opt::<i32>()
             .ok_or_else(|| format!("column {name} has another type"))?;
+        // The dictionary may have words that no row has.
+        let mut used = vec![false; words.len()];
+        for key in column.keys().iter().flatten() {
+            if let Some(used) = used.get_mut(key as usize) {
+                *used = true;
+            }
+        }
         let values = words
             .iter()
-            .map(|word| word.map(&mut decode).transpose())
+            .zip(used)
+            .map(|(word, used)| word.filter(|_| used).map(&mut decode).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         let keys = column.keys().iter();
-        Ok(keys.map(move |key| values.get(usize::try_from(key?).ok()?).copied().flatten()))
+        Ok(keys.map(move |key| values.get(key? as usize).copied().flatten()))
     }
 }

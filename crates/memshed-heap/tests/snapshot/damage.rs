@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::hash::Hasher;
 use std::path::Path;
+use std::sync::OnceLock;
 
 fn files(path: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(path).expect("listed");
@@ -186,6 +187,21 @@ fn rows(file: &[u8]) -> Option<i64> {
     Some(metadata.file_metadata().num_rows())
 }
 
+/// The files of a small snapshot.
+fn sound() -> &'static [(std::ffi::OsString, Vec<u8>)] {
+    static FILES: OnceLock<Vec<(std::ffi::OsString, Vec<u8>)>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let scratch = Scratch::new("sound");
+        let path = scratch.path("snap");
+        snapshot::write(&example(200), &path, Existing::Keep).expect("written");
+        let read = |file: std::path::PathBuf| {
+            let name = file.file_name().expect("a name").to_owned();
+            (name, fs::read(file).expect("read"))
+        };
+        files(&path).into_iter().map(read).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: std::env::var("MEMSHED_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400),
@@ -202,7 +218,10 @@ proptest! {
     ) {
         let scratch = Scratch::new("forged");
         let path = scratch.path("snap");
-        snapshot::write(&example(200), &path, Existing::Keep).expect("written");
+        fs::create_dir(&path).expect("a directory");
+        for (name, bytes) in sound() {
+            fs::write(path.join(name), bytes).expect("copied");
+        }
         let names = ["objects", "edges", "types", "strings", "roots", "pools", "process",
             "generations", "caches", "memory", "problems"];
         let file = path.join(format!("{}.parquet", names[table]));

@@ -22,21 +22,27 @@ def table(name):
 names = sorted(n[:-8] for n in os.listdir(snapshot) if n.endswith(".parquet"))
 assert len(names) == 11, names
 
-sql = duckdb.connect()
+database = duckdb.connect()
+
+
+def sql(query):
+    return database.execute(query).fetchall()
+
+
 for name in names:
-    for column, kind, *_ in sql.sql(f"DESCRIBE SELECT * FROM '{table(name)}'").fetchall():
+    for column, kind, *_ in sql(f"DESCRIBE SELECT * FROM '{table(name)}'"):
         assert kind in SIGNED, (name, column, kind)
     # Every value is decoded, not only counted.
-    sql.sql(f"SELECT * FROM '{table(name)}'").fetchall()
-    unsigned = sql.sql(
+    sql(f"SELECT * FROM '{table(name)}'")
+    unsigned = sql(
         f"SELECT name, converted_type FROM parquet_schema('{table(name)}') "
         "WHERE converted_type LIKE 'UINT%'"
-    ).fetchall()
+    )
     assert not unsigned, unsigned
 
-assert sql.sql(f"SELECT count(*) FROM '{table('objects')}'").fetchone() == (OBJECTS,)
-assert sql.sql(f"SELECT count(*) FROM '{table('edges')}'").fetchone() == (EDGES,)
-joined = sql.sql(
+assert sql(f"SELECT count(*) FROM '{table('objects')}'") == [(OBJECTS,)]
+assert sql(f"SELECT count(*) FROM '{table('edges')}'") == [(EDGES,)]
+joined = sql(
     f"""
     SELECT t.name, e.kind, e.name, count(*), sum(s.size)
     FROM '{table("edges")}' e
@@ -45,15 +51,15 @@ joined = sql.sql(
     JOIN '{table("types")}' t ON t.type_id = o.type_id
     WHERE e.kind = 'key' GROUP BY ALL ORDER BY ALL
     """
-).fetchall()
+)
 assert [(row[0], row[1], row[2]) for row in joined] == [
     ("app.Row", "key", "café_漢"),
     ("dict", "key", "café_漢"),
 ], joined
 assert sum(row[3] for row in joined) == len(range(1, OBJECTS - 1, 3)), joined
-immortal = sql.sql(f"SELECT object_id FROM '{table('objects')}' WHERE refcount IS NULL").fetchall()
+immortal = sql(f"SELECT object_id FROM '{table('objects')}' WHERE refcount IS NULL")
 assert immortal == [(0,)], immortal
-assert sql.sql(f"SELECT pid, python FROM '{table('process')}'").fetchall() == [(4242, "3.12.1")]
+assert sql(f"SELECT pid, python FROM '{table('process')}'") == [(4242, "3.12.1")]
 
 frames = {name: polars.read_parquet(table(name)) for name in names}
 for name, frame in frames.items():

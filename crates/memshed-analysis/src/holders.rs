@@ -1,0 +1,343 @@
+//! What holds an object: the way from a root to it, as a Python developer would write it.
+
+use crate::type_name;
+use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
+use std::fmt::{self, Display, Formatter};
+
+/// Where a path begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At a root.
+    Root {
+        /// The root's object.
+        object: ObjectId,
+        /// Why it is a root.
+        kind: RootKind,
+        /// What it is called: a module, `local variable rows of handle() (app.py:12), thread 1`,
+        /// a field of the interpreter's state.
+        name: String,
+    },
+    /// At an object that no root reaches: held by C code, or garbage.
+    Unreached {
+        /// That object.
+        object: ObjectId,
+        /// The name of its type.
+        type_name: String,
+    },
+    /// Nowhere: the column of holders goes in a circle or leads out of the heap. A garbled file.
+    Nowhere,
+}
+
+/// How one object holds the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// `.name`, an entry of the object's `__dict__` included.
+    Attribute(String),
+    /// `["name"]`.
+    Key(String),
+    /// `[…]`: a dictionary's value whose key is not kept.
+    Value,
+    /// A dictionary's key.
+    KeyObject,
+    /// A set's member.
+    Member,
+    /// `[3]`.
+    Index(u32),
+    /// A local variable of a frame, a generator or a coroutine.
+    Local(String),
+    /// A closure's variable.
+    Closure(String),
+    /// A field by CPython's own name.
+    Field(String),
+    /// A word at this offset, in bytes, that looks like a reference.
+    Possible(u32),
+    /// A reference that keeps nothing alive.
+    Weak(String),
+    /// A value on a frame's evaluation stack.
+    Stack(u32),
+    /// No name is known.
+    Unknown,
+    /// So many hops in the middle of a long path are left out.
+    Elided(usize),
+}
+
+/// One hop of a path and where it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// How.
+    pub hop: Hop,
+    /// The object it leads to; after [`Hop::Elided`], the last one left out.
+    pub object: ObjectId,
+    /// The name of that object's type.
+    pub type_name: String,
+}
+
+/// The way from a root to an object. Its `Display` is an expression where it can be:
+/// `__main__.cache["users"][3].name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderPath {
+    /// Where it begins.
+    pub start: Start,
+    /// The hops that lead to the object; none if the object is the start itself.
+    pub segments: Vec<Segment>,
+    /// How many references that are in all.
+    pub length: usize,
+}
+
+/// Equal hops in a row that are written out; of more, the first is, and the rest counted.
+const REPEATED: usize = 3;
+/// Hops that are written out at most, half of them at each end.
+const WRITTEN: usize = 20;
+
+/// What holds `object`: the way there along the column of holders.
+pub fn holder_path(heap: &Heap, object: ObjectId) -> HolderPath {
+    let Some((steps, first)) = climb(heap, object) else {
+        return HolderPath {
+            start: Start::Nowhere,
+            segments: Vec::new(),
+            length: 0,
+        };
+    };
+    let segments = elide(collapse(heap, first, &steps));
+    HolderPath {
+        start: start(heap, first),
+        segments: segments
+            .into_iter()
+            .map(|(hop, object)| Segment {
+                hop,
+                object,
+                type_name: type_name(heap, object).to_owned(),
+            })
+            .collect(),
+        length: steps.len(),
+    }
+}
+
+/// What it means that something is alive because of such a root.
+pub fn root_words(kind: RootKind) -> &'static str {
+    match kind {
+        RootKind::Module => "a module in sys.modules",
+        RootKind::Frame => "a local variable or temporary value of a running function",
+        RootKind::Interpreter => "the interpreter's own state",
+        RootKind::Static => "static data of the program",
+        RootKind::Interned => "the table of interned strings",
+        RootKind::Unreached => "held by C code, or garbage waiting for a collection",
+    }
+}
+
+/// The steps from an object without a holder to `object`, and that first object. `None` if there
+/// is none: the holders go in a circle, or lead to what is no object.
+fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<(Label, ObjectId)>, ObjectId)> {
+    let objects = &heap.objects;
+    let mut steps = Vec::new();
+    let mut at = object;
+    // Brent's cycle detection: whoever comes to the place marked goes in a circle.
+    let (mut mark, mut next_mark) = (at, 1);
+    loop {
+        let holder = *objects.holder.get(at.0 as usize)?;
+        if holder == ObjectId::NONE {
+            break;
+        }
+        let label = *objects.holder_label.get(at.0 as usize)?;
+        steps.push((label, at));
+        at = holder;
+        if at == mark {
+            return None;
+        }
+        if steps.len() == next_mark {
+            mark = at;
+            next_mark *= 2;
+        }
+    }
+    steps.reverse();
+    Some((steps, at))
+}
+
+fn start(heap: &Heap, first: ObjectId) -> Start {
+    let root = heap
+        .roots
+        .binary_search_by_key(&first, |root| root.object)
+        .ok()
+        .map(|row| &heap.roots[row])
+        .filter(|root| root.kind != RootKind::Unreached);
+    match root {
+        Some(root) => Start::Root {
+            object: first,
+            kind: root.kind,
+            name: heap.strings.get(root.name).to_owned(),
+        },
+        None => Start::Unreached {
+            object: first,
+            type_name: type_name(heap, first).to_owned(),
+        },
+    }
+}
+
+/// The hops of `steps`; those through a `__dict__` or a cell, which nobody writes, as one.
+fn collapse(heap: &Heap, first: ObjectId, steps: &[(Label, ObjectId)]) -> Vec<(Hop, ObjectId)> {
+    let mut hops: Vec<(Hop, ObjectId)> = Vec::new();
+    let mut source = first;
+    for &(label, object) in steps {
+        let next = hop(heap, source, label);
+        source = object;
+        let joined = match (hops.last().map(|(hop, _)| hop), &next) {
+            (
+                Some(Hop::Field(field) | Hop::Attribute(field)),
+                Hop::Key(name) | Hop::Attribute(name),
+            ) if field == "__dict__" && is_identifier(name) => Some(Hop::Attribute(name.clone())),
+            (Some(Hop::Closure(name)), Hop::Field(field)) if field == "cell_contents" => {
+                Some(Hop::Closure(name.clone()))
+            }
+            _ => None,
+        };
+        match (joined, hops.last_mut()) {
+            (Some(joined), Some(last)) => *last = (joined, object),
+            _ => hops.push((next, object)),
+        }
+    }
+    hops
+}
+
+fn hop(heap: &Heap, source: ObjectId, label: Label) -> Hop {
+    let name = || {
+        let name = label.name().map_or("?", |name| heap.strings.get(name));
+        name.to_owned()
+    };
+    match label.kind() {
+        LabelKind::Unknown => Hop::Unknown,
+        LabelKind::Attribute => Hop::Attribute(name()),
+        LabelKind::Key => Hop::Key(name()),
+        LabelKind::Value => Hop::Value,
+        LabelKind::KeyObject => match type_name(heap, source) {
+            "set" | "frozenset" => Hop::Member,
+            _ => Hop::KeyObject,
+        },
+        LabelKind::Index => Hop::Index(label.value()),
+        LabelKind::Local => Hop::Local(name()),
+        LabelKind::Closure => Hop::Closure(name()),
+        LabelKind::Field => Hop::Field(name()),
+        LabelKind::Possible => Hop::Possible(label.value()),
+        LabelKind::Weak => Hop::Weak(name()),
+        LabelKind::Stack => Hop::Stack(label.value()),
+    }
+}
+
+/// Shortens what is long: the same hop again and again (a linked list), then the middle.
+fn elide(hops: Vec<(Hop, ObjectId)>) -> Vec<(Hop, ObjectId)> {
+    let mut shorter: Vec<(Hop, ObjectId)> = Vec::new();
+    for run in hops.chunk_by(|a, b| a.0 == b.0) {
+        match run {
+            [first, .., last] if run.len() > REPEATED => {
+                shorter.push(first.clone());
+                shorter.push((Hop::Elided(run.len() - 1), last.1));
+            }
+            _ => shorter.extend_from_slice(run),
+        }
+    }
+    if shorter.len() <= WRITTEN {
+        return shorter;
+    }
+    let half = WRITTEN / 2;
+    let middle = half..shorter.len() - half;
+    let left_out = shorter[middle.clone()].iter().map(|(hop, _)| match hop {
+        Hop::Elided(count) => *count,
+        _ => 1,
+    });
+    let place = (Hop::Elided(left_out.sum()), shorter[middle.end - 1].1);
+    shorter.splice(middle, [place]);
+    shorter
+}
+
+/// Whether Python could write `.name`.
+fn is_identifier(name: &str) -> bool {
+    let mut letters = name.chars();
+    letters
+        .next()
+        .is_some_and(|c| c.is_alphabetic() || c == '_')
+        && letters.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// A name from the target, which may hold anything, on one line and without control characters.
+struct Plain<'a>(&'a str);
+
+impl Display for Plain<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for Hop {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Hop::Attribute(name) | Hop::Field(name) if is_identifier(name) => {
+                write!(f, ".{name}")
+            }
+            Hop::Attribute(name) | Hop::Field(name) => write!(f, ".{name:?}"),
+            Hop::Key(name) => write!(f, "[{name:?}]"),
+            Hop::Value => f.write_str("[…]"),
+            Hop::KeyObject => f.write_str(".<key>"),
+            Hop::Member => f.write_str(".<member>"),
+            Hop::Index(Label::MAX) => write!(f, "[{}+]", Label::MAX),
+            Hop::Index(index) => write!(f, "[{index}]"),
+            Hop::Local(name) => write!(f, ".<local {}>", Plain(name)),
+            Hop::Closure(name) => write!(f, ".<closure {}>", Plain(name)),
+            Hop::Possible(offset) => write!(f, ".<possibly at offset {offset}>"),
+            Hop::Weak(name) => write!(f, ".<weak {}>", Plain(name)),
+            Hop::Stack(depth) => write!(f, ".<stack {depth}>"),
+            Hop::Unknown => f.write_str(".<?>"),
+            Hop::Elided(count) => write!(f, " … ({} more) … ", Grouped(*count)),
+        }
+    }
+}
+
+/// A number with commas between its thousands.
+struct Grouped(usize);
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            small @ 0..1000 => write!(f, "{small}"),
+            large => write!(f, "{},{:03}", Grouped(large / 1000), large % 1000),
+        }
+    }
+}
+
+impl Display for HolderPath {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // After a sentence, the hops are set off from it; a module's name is one with them.
+        let mut sentence = true;
+        match &self.start {
+            Start::Root { kind, name, .. } => match kind {
+                RootKind::Module | RootKind::Static => {
+                    sentence = false;
+                    write!(f, "{}", Plain(name))?;
+                }
+                RootKind::Interned => f.write_str(root_words(*kind))?,
+                RootKind::Interpreter => write!(f, "interpreter: {}", Plain(name))?,
+                RootKind::Frame | RootKind::Unreached => write!(f, "{}", Plain(name))?,
+            },
+            Start::Unreached { .. } if self.segments.is_empty() => {
+                return f.write_str(root_words(RootKind::Unreached));
+            }
+            Start::Unreached { type_name, .. } => {
+                write!(f, "a {} that no root reaches", Plain(type_name))?;
+            }
+            Start::Nowhere => return f.write_str("unknown: its holders lead nowhere"),
+        }
+        if sentence && !self.segments.is_empty() {
+            f.write_str(" → ")?;
+        }
+        let mut text = String::new();
+        for segment in &self.segments {
+            text.push_str(&segment.hop.to_string());
+        }
+        f.write_str(text.trim_end())
+    }
+}
