@@ -8,6 +8,7 @@ mod alloc;
 mod code;
 mod layout;
 mod objects;
+pub mod private;
 mod state;
 mod v3_11;
 mod v3_12;
