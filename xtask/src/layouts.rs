@@ -5,7 +5,7 @@ mod probe;
 mod spec;
 mod tables;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use emit::Answered;
 use probe::Headers;
 use spec::Spec;
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             headers,
         };
         match seen.get(table.name) {
-            Some(other) => united &= agree(&table, other, &answered),
+            Some(other) => united &= agree(&spec, &table, other, &answered),
             None => {
                 let directory = answered.headers.include[0].display();
                 println!(
@@ -100,12 +100,13 @@ fn write_tables(spec: &Spec, seen: &BTreeMap<&str, Answered>, files: &mut Files)
     Ok(())
 }
 
-/// Two versions of one table must give the same numbers: says whether they do.
-fn agree(table: &Table, other: &Answered, this: &Answered) -> bool {
+/// Two versions of one table must give the same numbers, but for those that move with the static
+/// strings: says whether they do.
+fn agree(spec: &Spec, table: &Table, other: &Answered, this: &Answered) -> bool {
     let mut differing: Vec<String> = this
         .answers
         .iter()
-        .filter(|(name, number)| other.answers.get(*name) != Some(number))
+        .filter(|(name, number)| other.answers.get(*name) != Some(number) && !spec.drifts(name))
         .map(|(name, number)| match other.answers.get(name) {
             Some(old) => format!("  {name}: {old} -> {number}"),
             None => format!("  {name}: absent -> {number}"),
@@ -157,7 +158,7 @@ impl Files {
     }
 }
 
-/// The headers that were named, or all that are at hand.
+/// The headers that were named, or those of every interpreter at hand.
 fn sources(args: &Args) -> Result<Vec<Headers>> {
     let mut all: Vec<Headers> = args
         .headers
@@ -168,8 +169,17 @@ fn sources(args: &Args) -> Result<Vec<Headers>> {
         all.push(Headers::at(include_of(python)?)?);
     }
     if all.is_empty() {
-        bail!("no interpreter with headers found; name one with --python or --headers");
+        for python in memshed_testing::supported() {
+            match python.include {
+                Some(include) => all.push(Headers::at(include)?),
+                None => println!("{}: its headers are not installed", python.label),
+            }
+        }
     }
+    ensure!(
+        !all.is_empty(),
+        "no interpreter with headers found; name one with --python or --headers"
+    );
     all.sort_by_key(|headers| headers.number);
     Ok(all)
 }
@@ -183,5 +193,6 @@ fn include_of(python: &Path) -> Result<PathBuf> {
         ])
         .output()
         .with_context(|| format!("cannot run {}", python.display()))?;
+    ensure!(asked.status.success(), "{} does not run", python.display());
     Ok(PathBuf::from(String::from_utf8(asked.stdout)?.trim()))
 }

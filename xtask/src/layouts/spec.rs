@@ -6,7 +6,7 @@
 //! ```text
 //! include [RANGE:] HEADER
 //! struct RustName field_of_layout [(RANGE)] CTYPE [-- prose]
-//!     name [= ALTERNATIVES] [-- prose]
+//!     [~]name [= ALTERNATIVES] [-- prose]
 //! slots field_of_layout CTYPE [-- prose]
 //!     name [= ALTERNATIVES]          a member that is a reference, or an array or struct of them
 //! freelists CTYPE [-- prose]
@@ -14,6 +14,8 @@
 //! overlay
 //!     layout.field = [RANGE:] member of _Py_DebugOffsets
 //! ```
+//!
+//! A `~` marks what moves when a patch release adds static strings.
 //!
 //! ALTERNATIVES are `[RANGE:] VALUE` separated by ` ; `; the first whose range holds is taken, and
 //! a field with none is absent from that version (`None`). A VALUE is the path of a member (its
@@ -115,6 +117,8 @@ pub struct Field {
     pub name: String,
     pub value: Alternatives,
     pub prose: Option<String>,
+    /// Whether it moves when a patch release adds static strings.
+    pub drifts: bool,
 }
 
 /// What a block becomes in `Layout`.
@@ -192,6 +196,15 @@ impl Spec {
         self.files.iter().flat_map(|(_, blocks)| blocks)
     }
 
+    /// Whether a number, named `block.field`, moves with the static strings.
+    pub fn drifts(&self, name: &str) -> bool {
+        self.blocks().any(|block| {
+            block.fields.iter().any(|field| {
+                field.drifts && name.strip_prefix(&block.name) == Some(&format!(".{}", field.name))
+            })
+        })
+    }
+
     fn file(&mut self, text: &str) -> Result<Vec<Block>> {
         let mut blocks: Vec<Block> = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -233,10 +246,15 @@ fn parse_field(text: &str) -> Result<Field> {
         Some((name, value)) => (name.trim(), value.trim()),
         None => (text, text),
     };
+    let (drifts, name, value) = match name.strip_prefix('~') {
+        Some(rest) => (true, rest, value.trim_start_matches('~')),
+        None => (false, name, value),
+    };
     Ok(Field {
         name: name.to_owned(),
         value: Alternatives::parse(value)?,
         prose,
+        drifts,
     })
 }
 

@@ -10,8 +10,8 @@ pub struct Table {
     pub name: &'static str,
     /// The versions it holds for.
     pub versions: &'static str,
-    /// For versions whose fields a later patch release moved: the table of the later ones, from
-    /// which this one is written as a difference.
+    /// For versions whose fields lie elsewhere than those of the series' main table: that table,
+    /// from which this one is written as a difference.
     pub base: Option<&'static str>,
     /// What moved, with the source that says so, and which versions were looked at.
     pub note: &'static str,
@@ -29,7 +29,7 @@ pub const TABLES: [Table; 10] = [
         name: "v3_12",
         versions: "3.12",
         base: None,
-        note: "Headers of 3.12.1 only.",
+        note: "Headers of 3.12.1 and 3.12.5 agree but for the static strings.",
     },
     Table {
         name: "v3_13_0",
@@ -39,23 +39,23 @@ pub const TABLES: [Table; 10] = [
                moved forward. Headers of 3.13.0.",
     },
     Table {
-        name: "v3_13_5",
+        name: "v3_13",
         versions: "3.13.5-3.13.11",
-        base: Some("v3_13"),
-        note: "3.13.12 enlarged the process-wide `ceval.perf`. Headers of 3.13.5, .7, .8 and .9 \
-               agree.",
+        base: None,
+        note: "Headers of 3.13.5, .7, .8 and .9 agree.",
     },
     Table {
         name: "v3_13_12",
         versions: "3.13.12-3.13.12",
         base: Some("v3_13"),
-        note: "3.13.13 gave threads a cached data stack chunk (gh-142183). Headers of 3.13.12.",
+        note: "3.13.12 enlarged the process-wide `ceval.perf`. Headers of 3.13.12.",
     },
     Table {
-        name: "v3_13",
+        name: "v3_13_13",
         versions: "3.13.13-3.13",
-        base: None,
-        note: "Headers of 3.13.14, .15 and .18 agree.",
+        base: Some("v3_13"),
+        note: "3.13.13 gave threads a cached data stack chunk (gh-142183). Headers of 3.13.14, .15 \
+               and .18 agree.",
     },
     Table {
         name: "v3_14_0",

@@ -15,7 +15,7 @@ mod v3_12;
 mod v3_13;
 mod v3_13_0;
 mod v3_13_12;
-mod v3_13_5;
+mod v3_13_13;
 mod v3_14;
 mod v3_14_0;
 mod v3_14_3;
@@ -27,7 +27,7 @@ pub use layout::Layout;
 pub use objects::*;
 pub use state::*;
 pub use {v3_11::V3_11, v3_12::V3_12, v3_13::V3_13, v3_14::V3_14};
-pub use {v3_13_0::V3_13_0, v3_13_5::V3_13_5, v3_13_12::V3_13_12};
+pub use {v3_13_0::V3_13_0, v3_13_12::V3_13_12, v3_13_13::V3_13_13};
 pub use {v3_14_0::V3_14_0, v3_14_3::V3_14_3, v3_14_4::V3_14_4};
 
 /// A build of CPython that has no table.
@@ -82,9 +82,9 @@ pub fn layout_for(build: Build) -> Result<&'static Layout, Unsupported> {
         (11, _) => &V3_11,
         (12, _) => &V3_12,
         (13, 0..=4) => &V3_13_0,
-        (13, 5..=11) => &V3_13_5,
+        (13, 5..=11) => &V3_13,
         (13, 12) => &V3_13_12,
-        (13, _) => &V3_13,
+        (13, _) => &V3_13_13,
         (14, 0..=2) => &V3_14_0,
         (14, 3) => &V3_14_3,
         (14, 4) => &V3_14_4,
@@ -116,6 +116,36 @@ pub fn overlay_published(layout: &mut Layout, published: &[u8]) -> Vec<Correctio
         }
     }
     corrections
+}
+
+/// Moves the process-wide fields behind the static strings, of which patch releases add some, to
+/// where they are: `main_interpreter` is the address of the main interpreter's state less that of
+/// `_PyRuntime`, in which it is the last field. What it cannot mend is left as it was.
+pub fn settle_runtime(layout: &mut Layout, main_interpreter: u32) {
+    let runtime = &mut layout.runtime;
+    let by = i64::from(main_interpreter) - i64::from(runtime.main_interpreter);
+    let move_by = |field: &mut u32| {
+        *field = u32::try_from(i64::from(*field) + by).unwrap_or(*field);
+    };
+    // A kilobyte is some twenty strings: more is no patch release, and no static interpreter.
+    if by == 0 || by.abs() > 1024 {
+        return;
+    }
+    move_by(&mut runtime.size);
+    move_by(&mut runtime.main_interpreter);
+    move_by(&mut runtime.static_objects_size);
+    move_by(&mut runtime.strings_size);
+    move_by(&mut runtime.strings_ascii);
+    move_by(&mut runtime.strings_latin1);
+    move_by(&mut runtime.tuple_empty);
+    let optional = [&mut runtime.hamt_bitmap_node_empty, &mut runtime.context_token_missing];
+    optional.into_iter().flatten().for_each(move_by);
+    // Only 3.12 has the table of static strings behind the strings.
+    if let Some(interned) = &mut runtime.interned_strings
+        && *interned > runtime.static_objects
+    {
+        move_by(interned);
+    }
 }
 
 /// A number that a process publishes otherwise than the table has it.

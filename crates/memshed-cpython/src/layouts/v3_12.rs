@@ -2,7 +2,7 @@
 
 //! Layout of CPython 3.12.
 //!
-//! Headers of 3.12.1 only.
+//! Headers of 3.12.1 and 3.12.5 agree but for the static strings.
 //!
 //! Generated from headers that say CPython 3.12.1: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.

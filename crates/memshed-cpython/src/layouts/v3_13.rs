@@ -1,55 +1,55 @@
 // Written by `cargo xtask layouts`; edit xtask/src/layouts/fields/*.txt instead.
 
-//! Layout of CPython 3.13.13-3.13.
+//! Layout of CPython 3.13.5-3.13.11.
 //!
-//! Headers of 3.13.14, .15 and .18 agree.
+//! Headers of 3.13.5, .7, .8 and .9 agree.
 //!
-//! Generated from headers that say CPython 3.13.14: `cc` compiled a program of `offsetof` and
+//! Generated from headers that say CPython 3.13.5: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
 
 use super::{alloc::*, code::*, objects::*, state::*, *};
 
-/// Layout of CPython 3.13.13-3.13.
+/// Layout of CPython 3.13.5-3.13.11.
 pub const V3_13: Layout = Layout {
-    versions: "3.13.13-3.13",
+    versions: "3.13.5-3.13.11",
     runtime: Runtime {
-        size: 283408,
+        size: 283376,
         initialized: 600,
         core_initialized: 596,
         finalizing: 608,
         interpreters_head: 632,
         interpreters_main: 640,
         main_thread: 656,
-        main_interpreter: 88424,
-        unicode_next_index: 10480,
-        interned_strings: Some(13856),
-        static_objects: 13864,
+        main_interpreter: 88400,
+        unicode_next_index: 10456,
+        interned_strings: Some(13832),
+        static_objects: 13840,
         static_objects_size: 74560,
-        small_ints: 13864,
+        small_ints: 13840,
         small_ints_count: 262,
         small_ints_stride: 32,
-        bytes_empty: 22248,
-        bytes_characters: 22288,
+        bytes_empty: 22224,
+        bytes_characters: 22264,
         bytes_characters_stride: 48,
-        strings: 34576,
+        strings: 34552,
         strings_size: 53728,
-        strings_ascii: 73968,
+        strings_ascii: 73944,
         strings_ascii_stride: 48,
-        strings_latin1: 80112,
+        strings_latin1: 80088,
         strings_latin1_stride: 64,
-        tuple_empty: 88320,
-        hamt_bitmap_node_empty: Some(88368),
-        context_token_missing: Some(88408),
-        managed_static_types: Some(10496),
+        tuple_empty: 88296,
+        hamt_bitmap_node_empty: Some(88344),
+        context_token_missing: Some(88384),
+        managed_static_types: Some(10472),
         managed_static_types_count: Some(210),
         managed_static_types_stride: Some(16),
-        audit_hooks: 10448,
+        audit_hooks: 10424,
         extensions: Some(2544),
-        gilstate_autointerpreter: 9912,
-        ceval_pending_mainthread: Some(2664),
+        gilstate_autointerpreter: 9888,
+        ceval_pending_mainthread: Some(2640),
     },
     interp: Interp {
-        size: 194984,
+        size: 194976,
         next: 7264,
         id: 7272,
         finalizing: 7320,
@@ -160,8 +160,8 @@ pub const V3_13: Layout = Layout {
         head_size: 16,
     },
     tstate: Tstate {
-        size: 312,
-        impl_size: 344,
+        size: 304,
+        impl_size: 336,
         prev: 0,
         next: 8,
         interp: 16,
@@ -188,7 +188,7 @@ pub const V3_13: Layout = Layout {
         datastack_chunk: 232,
         datastack_top: 240,
         datastack_limit: 248,
-        datastack_cached_chunk: Some(304),
+        datastack_cached_chunk: None,
         delete_later: 168,
         current_executor: Some(272),
         threading_local_key: None,

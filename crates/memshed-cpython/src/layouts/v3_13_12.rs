@@ -2,7 +2,7 @@
 
 //! Layout of CPython 3.13.12-3.13.12.
 //!
-//! 3.13.13 gave threads a cached data stack chunk (gh-142183). Headers of 3.13.12.
+//! 3.13.12 enlarged the process-wide `ceval.perf`. Headers of 3.13.12.
 //!
 //! Generated from headers that say CPython 3.13.12: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
@@ -14,9 +14,22 @@ pub const V3_13_12: Layout = {
     let mut l = V3_13;
     l.versions = "3.13.12-3.13.12";
     l.runtime.size = 283400;
-    l.interp.size = 194976;
-    l.tstate.size = 304;
-    l.tstate.impl_size = 336;
-    l.tstate.datastack_cached_chunk = None;
+    l.runtime.main_interpreter = 88424;
+    l.runtime.unicode_next_index = 10480;
+    l.runtime.interned_strings = Some(13856);
+    l.runtime.static_objects = 13864;
+    l.runtime.small_ints = 13864;
+    l.runtime.bytes_empty = 22248;
+    l.runtime.bytes_characters = 22288;
+    l.runtime.strings = 34576;
+    l.runtime.strings_ascii = 73968;
+    l.runtime.strings_latin1 = 80112;
+    l.runtime.tuple_empty = 88320;
+    l.runtime.hamt_bitmap_node_empty = Some(88368);
+    l.runtime.context_token_missing = Some(88408);
+    l.runtime.managed_static_types = Some(10496);
+    l.runtime.audit_hooks = 10448;
+    l.runtime.gilstate_autointerpreter = 9912;
+    l.runtime.ceval_pending_mainthread = Some(2664);
     l
 };
