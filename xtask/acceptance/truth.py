@@ -30,6 +30,7 @@ LISTED = (
 PLAIN = (object, int, float, str, bytes)
 C_SLOTS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
 HEAPTYPE = 1 << 9
+GET_DICT, GET_BASES, GET_MRO = (type.__dict__[name].__get__ for name in ("__dict__", "__bases__", "__mro__"))
 
 
 def listed(kind):
@@ -105,10 +106,10 @@ def write_truth(directory, edges, malloc_fd):
             if held_id not in seen:
                 seen.add(held_id)
                 queue.append(held)
-        if edges and isinstance(found, type):
+        if edges and issubclass(kind, type):
             # The collector does not traverse static types, and from 3.12 on their dictionaries
             # are kept elsewhere.
-            for held in (*referents(type.__dict__["__dict__"].__get__(found)), found.__bases__, found.__mro__):
+            for held in (*referents(GET_DICT(found)), GET_BASES(found), GET_MRO(found)):
                 fields.append(address)
                 fields.append(id(held))
     for name, column in (("ids.u64", ids), ("sizes.i64", sizes), ("types.u32", numbers_of),

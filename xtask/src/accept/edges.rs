@@ -25,7 +25,7 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
 }
 
 fn on(ground: &Ground, python: &Interpreter) -> Result<Vec<Finding>> {
-    let scale = ground.count("85", "4");
+    let scale = ground.count("60", "2");
     let mut held = Held::start(ground, python, &[scale, "edges"])?;
     let (_, snapshot) = held.look(ground)?;
     let compared = held.compare(ground, &snapshot, true)?;
