@@ -98,11 +98,15 @@ pub fn holder_path(heap: &Heap, object: ObjectId) -> HolderPath {
             length: 0,
         };
     };
-    let segments = elide(collapse(heap, first, &steps));
+    let segment = |part| match part {
+        Part::One(step) => (hop(heap, step), step.object),
+        Part::Elided(count, last) => (Hop::Elided(count), last),
+    };
+    let parts = elide(&collapse(heap, &steps)).into_iter();
     HolderPath {
         start: start(heap, first),
-        segments: segments
-            .into_iter()
+        segments: parts
+            .map(segment)
             .map(|(hop, object)| Segment {
                 hop,
                 object,
@@ -125,9 +129,25 @@ pub fn root_words(kind: RootKind) -> &'static str {
     }
 }
 
+/// One reference of a path. There may be millions: no text here.
+#[derive(Clone, Copy)]
+struct Step {
+    source: ObjectId,
+    label: Label,
+    object: ObjectId,
+}
+
+/// A part of a path that was shortened.
+#[derive(Clone, Copy)]
+enum Part {
+    One(Step),
+    /// So many steps, the last of which leads to that object.
+    Elided(usize, ObjectId),
+}
+
 /// The steps from an object without a holder to `object`, and that first object. `None` if there
 /// is none: the holders go in a circle, or lead to what is no object.
-fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<(Label, ObjectId)>, ObjectId)> {
+fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<Step>, ObjectId)> {
     let objects = &heap.objects;
     let mut steps = Vec::new();
     let mut at = object;
@@ -139,7 +159,11 @@ fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<(Label, ObjectId)>, Objec
             break;
         }
         let label = *objects.holder_label.get(at.0 as usize)?;
-        steps.push((label, at));
+        steps.push(Step {
+            source: holder,
+            label,
+            object: at,
+        });
         at = holder;
         if at == mark {
             return None;
@@ -173,32 +197,80 @@ fn start(heap: &Heap, first: ObjectId) -> Start {
     }
 }
 
-/// The hops of `steps`; those through a `__dict__` or a cell, which nobody writes, as one.
-fn collapse(heap: &Heap, first: ObjectId, steps: &[(Label, ObjectId)]) -> Vec<(Hop, ObjectId)> {
-    let mut hops: Vec<(Hop, ObjectId)> = Vec::new();
-    let mut source = first;
-    for &(label, object) in steps {
-        let next = hop(heap, source, label);
-        source = object;
-        let joined = match (hops.last().map(|(hop, _)| hop), &next) {
-            (
-                Some(Hop::Field(field) | Hop::Attribute(field)),
-                Hop::Key(name) | Hop::Attribute(name),
-            ) if field == "__dict__" && is_identifier(name) => Some(Hop::Attribute(name.clone())),
-            (Some(Hop::Closure(name)), Hop::Field(field)) if field == "cell_contents" => {
-                Some(Hop::Closure(name.clone()))
-            }
-            _ => None,
-        };
-        match (joined, hops.last_mut()) {
-            (Some(joined), Some(last)) => *last = (joined, object),
-            _ => hops.push((next, object)),
+/// The steps; those through a `__dict__` or a cell, which nobody writes, as one.
+fn collapse(heap: &Heap, steps: &[Step]) -> Vec<Step> {
+    let mut shorter: Vec<Step> = Vec::new();
+    for &step in steps {
+        let joined = shorter.last().and_then(|last| join(heap, last, &step));
+        match (joined, shorter.last_mut()) {
+            (Some(joined), Some(last)) => *last = joined,
+            _ => shorter.push(step),
         }
     }
-    hops
+    shorter
 }
 
-fn hop(heap: &Heap, source: ObjectId, label: Label) -> Hop {
+/// Two steps as one, if they are written so.
+fn join(heap: &Heap, first: &Step, second: &Step) -> Option<Step> {
+    let text = |step: &Step| step.label.name().map(|name| heap.strings.get(name));
+    let label = match (first.label.kind(), second.label.kind()) {
+        (LabelKind::Field | LabelKind::Attribute, LabelKind::Key | LabelKind::Attribute)
+            if text(first) == Some("__dict__") && text(second).is_some_and(is_identifier) =>
+        {
+            Label::named(LabelKind::Attribute, second.label.name()?)
+        }
+        (LabelKind::Closure, LabelKind::Field) if text(second) == Some("cell_contents") => {
+            first.label
+        }
+        _ => return None,
+    };
+    Some(Step {
+        source: first.source,
+        label,
+        object: second.object,
+    })
+}
+
+/// Shortens what is long: the same hop again and again (a linked list), then the middle.
+fn elide(steps: &[Step]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for run in steps.chunk_by(|a, b| written_alike(a.label, b.label)) {
+        match run {
+            [first, .., last] if run.len() > REPEATED => {
+                parts.push(Part::One(*first));
+                parts.push(Part::Elided(run.len() - 1, last.object));
+            }
+            _ => parts.extend(run.iter().copied().map(Part::One)),
+        }
+    }
+    if parts.len() <= WRITTEN {
+        return parts;
+    }
+    let half = WRITTEN / 2;
+    let middle = half..parts.len() - half;
+    let mut left_out = 0;
+    let mut last = ObjectId::NONE;
+    for part in &parts[middle.clone()] {
+        let (count, object) = match part {
+            Part::One(step) => (1, step.object),
+            Part::Elided(count, object) => (*count, *object),
+        };
+        left_out += count;
+        last = object;
+    }
+    parts.splice(middle, [Part::Elided(left_out, last)]);
+    parts
+}
+
+fn written_alike(a: Label, b: Label) -> bool {
+    let without_value = matches!(
+        a.kind(),
+        LabelKind::Value | LabelKind::KeyObject | LabelKind::Unknown
+    );
+    a == b || without_value && a.kind() == b.kind()
+}
+
+fn hop(heap: &Heap, Step { source, label, .. }: Step) -> Hop {
     let name = || {
         let name = label.name().map_or("?", |name| heap.strings.get(name));
         name.to_owned()
@@ -220,32 +292,6 @@ fn hop(heap: &Heap, source: ObjectId, label: Label) -> Hop {
         LabelKind::Weak => Hop::Weak(name()),
         LabelKind::Stack => Hop::Stack(label.value()),
     }
-}
-
-/// Shortens what is long: the same hop again and again (a linked list), then the middle.
-fn elide(hops: Vec<(Hop, ObjectId)>) -> Vec<(Hop, ObjectId)> {
-    let mut shorter: Vec<(Hop, ObjectId)> = Vec::new();
-    for run in hops.chunk_by(|a, b| a.0 == b.0) {
-        match run {
-            [first, .., last] if run.len() > REPEATED => {
-                shorter.push(first.clone());
-                shorter.push((Hop::Elided(run.len() - 1), last.1));
-            }
-            _ => shorter.extend_from_slice(run),
-        }
-    }
-    if shorter.len() <= WRITTEN {
-        return shorter;
-    }
-    let half = WRITTEN / 2;
-    let middle = half..shorter.len() - half;
-    let left_out = shorter[middle.clone()].iter().map(|(hop, _)| match hop {
-        Hop::Elided(count) => *count,
-        _ => 1,
-    });
-    let place = (Hop::Elided(left_out.sum()), shorter[middle.end - 1].1);
-    shorter.splice(middle, [place]);
-    shorter
 }
 
 /// Whether Python could write `.name`.
