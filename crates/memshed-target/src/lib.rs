@@ -3,7 +3,9 @@
 //!
 //! This room must not know Python: it hands out bytes and facts of the operating system.
 
+pub mod access;
 mod cgroup;
+pub mod elf;
 mod error;
 mod maps;
 mod memory;
@@ -13,6 +15,7 @@ mod placement;
 mod process;
 mod protocol;
 mod session;
+mod status;
 pub mod tracer;
 
 pub use cgroup::{GroupLimit, Groups};
@@ -21,6 +24,7 @@ pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};
 pub use memory::{Memory, Range, ReadError, RemoteAddr};
 pub use mirror::Mirror;
 pub use process::Process;
+pub use status::{MemoryUse, Status};
 pub use session::{
     FreezeInfo, FreezeRequest, Frozen, Method, Session, SessionOptions, TracerProgram, WordTest,
 };

@@ -360,3 +360,35 @@ pub(crate) fn spawn_tracer(
     unsafe { command.pre_exec(prepare) };
     command.spawn()
 }
+
+/// Clock ticks per second, the unit of some files in `/proc`.
+pub(crate) fn ticks_per_second() -> u64 {
+    // SAFETY: no memory of ours is involved.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
+}
+
+/// Forks a child that does nothing until it is killed. No exec, so that it is a child of the
+/// calling thread's making whatever files there are.
+pub(crate) fn fork_idle_child() -> io::Result<i32> {
+    // SAFETY: the child makes only system calls that are safe after a fork of many threads.
+    unsafe {
+        let pid = libc::fork();
+        if pid == 0 {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            loop {
+                libc::pause();
+            }
+        }
+        result(i64::from(pid)).map(|pid| pid as i32)
+    }
+}
+
+/// Waits for a child that has been killed.
+pub(crate) fn reap(pid: i32) {
+    // SAFETY: no status is asked for.
+    while unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) } == pid {
+        if process_is_gone(pid) {
+            return;
+        }
+    }
+}

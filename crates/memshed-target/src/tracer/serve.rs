@@ -107,7 +107,7 @@ impl Tracer {
             return Err(TargetError::Busy(pid));
         }
         let target = os::open_pidfd(pid).map_err(|_| TargetError::NoSuchProcess(pid))?;
-        if crate::process::start_time(pid) != Some(start) {
+        if crate::status::start_time(pid) != Some(start) {
             return Err(TargetError::NoSuchProcess(pid));
         }
         let fail = |e: io::Error| TargetError::Tracer(e.to_string());
