@@ -12,14 +12,16 @@ const GENERATED: &str = "// Written by `cargo xtask";
 /// Files and folders that may contain `unsafe`: system calls, and bytes shared between processes.
 const UNSAFE_ROOMS: &[&str] = &[
     "crates/memshed-target/src/",
-    "crates/memshed/src/launch",
+    LAUNCHER,
     "crates/memshed-testing/src/",
     "xtask/src/",
 ];
 
-/// The only folder that may trace a process; it is a program of its own, so it reads its arguments
-/// and exits.
+/// The tracer; it is a program of its own, so it reads its arguments and exits.
 const TRACER: &str = "crates/memshed-target/src/tracer";
+
+/// The launcher, which follows the commands that it started itself until just before they exit.
+const LAUNCHER: &str = "crates/memshed/src/launch";
 
 /// Rooms that may print, read the environment and exit.
 const SPEAKERS: &[&str] = &["crates/memshed/", "crates/memshed-testing/", "xtask/"];
@@ -29,8 +31,8 @@ const PURE: &[&str] = &["crates/memshed-analysis/", "crates/memshed-report/"];
 
 /// All findings in the Rust file at `path` (relative to the root).
 pub fn check(path: &str, text: &str) -> Vec<Finding> {
-    let for_developers = path.contains("/tests/") || path.contains("/benches/");
-    let source = Source::new(text, for_developers);
+    let for_developers = ["/tests/", "/tests.rs", "/benches/", "/examples/"];
+    let source = Source::new(text, for_developers.iter().any(|part| path.contains(part)));
     let mut findings = Vec::new();
     length(path, text, &mut findings);
     module_docs(path, text, &mut findings);
@@ -103,7 +105,8 @@ fn speech(path: &str, source: &Source, line: usize) -> Option<&'static str> {
 }
 
 fn tracing(path: &str, source: &Source, line: usize) -> Option<&'static str> {
-    if path.starts_with(TRACER) || source.in_test[line] {
+    let may_trace = path.starts_with(TRACER) || path.starts_with(LAUNCHER);
+    if may_trace || source.in_test[line] {
         return None;
     }
     let code = &source.code[line];
