@@ -91,7 +91,7 @@ fn speech(path: &str, source: &Source, line: usize) -> Option<&'static str> {
     }
     let code = &source.code[line];
     let prints = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
-    if prints.iter().any(|word| code.contains(word)) || has_word(code, "stdout") {
+    if prints.iter().any(|word| code.contains(word)) || code.contains("stdout()") {
         return Some("prints; only the command does");
     }
     if path.starts_with(TRACER) {
