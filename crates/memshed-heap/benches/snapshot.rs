@@ -100,6 +100,22 @@ fn peak_mib() -> u64 {
     kib.unwrap_or(0u64) / 1024
 }
 
+/// Seconds of the processor that this process has used (proc(5), `stat`: fields 14 and 15, in
+/// hundredths): steadier than the clock on a busy machine.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+fn timed(what: &str, run: impl FnOnce()) {
+    let (start, cpu) = (Instant::now(), cpu_seconds());
+    run();
+    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    println!("{what}: {wall:.2} s, {cpu:.2} s of processor time");
+}
+
 fn main() {
     let count = std::env::args().find_map(|argument| argument.parse().ok());
     let heap = heap(count.unwrap_or(5_000_000));
@@ -108,20 +124,20 @@ fn main() {
     println!("peak before: {} MiB", peak_mib());
     let scratch = std::env::temp_dir().join(format!("memshed-bench-{}", std::process::id()));
     for _ in 0..3 {
-        let start = Instant::now();
-        snapshot::write(&heap, &scratch, Existing::Overwrite).expect("written");
-        println!("write: {:.2} s", start.elapsed().as_secs_f64());
+        timed("write", || {
+            snapshot::write(&heap, &scratch, Existing::Overwrite).expect("written");
+        });
     }
     println!("peak after writing: {} MiB", peak_mib());
     for (edges, what) in [
-        (ReadEdges::Skip, "without edges"),
-        (ReadEdges::Load, "with edges"),
+        (ReadEdges::Skip, "read without edges"),
+        (ReadEdges::Load, "read with edges"),
     ] {
         for _ in 0..3 {
-            let start = Instant::now();
-            let read = snapshot::read(&scratch, edges).expect("read");
-            assert_eq!(read.objects.len(), heap.objects.len());
-            println!("read {what}: {:.2} s", start.elapsed().as_secs_f64());
+            timed(what, || {
+                let read = snapshot::read(&scratch, edges).expect("read");
+                assert_eq!(read.objects.len(), heap.objects.len());
+            });
         }
     }
     println!("peak after reading a second heap: {} MiB", peak_mib());

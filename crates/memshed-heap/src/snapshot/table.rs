@@ -258,8 +258,14 @@ impl Table {
                 KeyValue::new("memshed.table".to_owned(), self.name().to_owned()),
             ]));
         for column in self.spec().1 {
+            let path = ColumnPath::from(column.name);
+            if column.kind == Word {
+                // The least and greatest of unsorted words help no reader, and cost a fifth of
+                // the time to write edges.
+                properties =
+                    properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
             if column.packing == Packing::Delta {
-                let path = ColumnPath::from(column.name);
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
