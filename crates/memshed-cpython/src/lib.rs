@@ -1,1 +1,32 @@
-//! See ARCHITECTURE.md.
+//! What the bytes of a CPython process mean: layout tables, interpreters, threads, frames, the
+//! collector's lists, pools, objects and their references.
+//!
+//! This room must not know graphs, files or printing: it reads a [`memshed_target::Memory`] and
+//! fills the columns of a [`memshed_heap::Heap`].
+
+mod caches;
+mod columns;
+mod dicts;
+mod edges;
+mod find;
+mod frames;
+mod holders;
+mod interpreters;
+mod labels;
+pub mod layouts;
+mod mark;
+mod marks;
+mod names;
+mod problems;
+mod pymalloc;
+mod python;
+mod read;
+mod roots;
+mod shapes;
+mod sizes;
+mod strings;
+mod types;
+mod walk;
+
+pub use python::{Program, Python, WalkError, version_text};
+pub use walk::{Phase, Walk, WalkOptions};

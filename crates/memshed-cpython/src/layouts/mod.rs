@@ -285,3 +285,6 @@ const fn overlay(
         field,
     }
 }
+
+#[cfg(test)]
+mod tests;

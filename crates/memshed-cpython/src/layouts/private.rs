@@ -124,13 +124,13 @@ pub mod odict {
     /// `tp_basicsize`.
     pub const SIZE: u32 = 112;
     /// Array of pointers to nodes, parallel to the dict's index table.
-    pub const FAST_NODES: u32 = 48;
+    pub const FAST_NODES: u32 = 64;
     /// How many there are.
-    pub const FAST_NODES_SIZE: u32 = 56;
+    pub const FAST_NODES_SIZE: u32 = 72;
     /// First node.
-    pub const FIRST: u32 = 80;
+    pub const FIRST: u32 = 48;
     /// Last node.
-    pub const LAST: u32 = 88;
+    pub const LAST: u32 = 56;
     /// Strong reference, in a node.
     pub const NODE_KEY: u32 = 0;
     /// Next node, in a node.

@@ -1,0 +1,166 @@
+//! Dictionaries and their keys tables (CPython's Objects/dictobject.c, pycore_dict.h).
+
+use crate::layouts::Layout;
+use crate::read::Reader;
+use memshed_target::{Memory, ReadError, RemoteAddr};
+
+/// `dk_kind` of a table whose entries hold `{hash, key, value}`.
+const GENERAL: u8 = 0;
+/// The greatest `dk_kind`: a table shared by the instances of a class.
+const SPLIT: u8 = 2;
+/// A table of more than 2^40 slots is garbage.
+const MAX_LOG2_SIZE: u8 = 40;
+
+/// A `PyDictKeysObject`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys {
+    /// Its address.
+    pub(crate) at: RemoteAddr,
+    /// Entries ever used, deleted ones included.
+    pub(crate) entries: u64,
+    /// Entries that fit (`USABLE_FRACTION` of the slots).
+    usable: u64,
+    /// Values that an instance sharing the table has room for (`shared_keys_usable_size`).
+    pub(crate) shared: u64,
+    /// References from dictionaries and types.
+    pub(crate) refcount: i64,
+    kind: u8,
+    indices: u64,
+    first_entry: RemoteAddr,
+}
+
+impl Keys {
+    /// Reads the header of the table at `at`; `None` if it makes no sense.
+    #[inline]
+    pub(crate) fn read<M: Memory>(
+        reader: Reader<'_, M>,
+        layout: &Layout,
+        at: RemoteAddr,
+    ) -> Result<Option<Keys>, ReadError> {
+        let l = &layout.dict_keys;
+        let log2_size = reader.u8(at.add(l.dk_log2_size.into()))?;
+        let log2_index_bytes = reader.u8(at.add(l.dk_log2_index_bytes.into()))?;
+        let kind = reader.u8(at.add(l.dk_kind.into()))?;
+        let entries = reader.i64(at.add(l.dk_nentries.into()))?;
+        let free = reader.i64(at.add(l.dk_usable.into()))?;
+        if log2_size > MAX_LOG2_SIZE || log2_index_bytes > MAX_LOG2_SIZE + 3 || kind > SPLIT {
+            return Ok(None);
+        }
+        let usable = (1u64 << log2_size << 1) / 3;
+        // The shared table of empty dictionaries has one slot that is never used.
+        if entries < 0 || entries as u64 > usable {
+            return Ok(None);
+        }
+        let indices = 1u64 << log2_index_bytes;
+        Ok(Some(Keys {
+            at,
+            entries: entries as u64,
+            usable,
+            shared: (entries as u64).saturating_add(free.max(0) as u64).min(usable),
+            refcount: reader.i64(at.add(l.dk_refcnt.into()))?,
+            kind,
+            indices,
+            first_entry: at.add(u64::from(l.dk_indices) + indices),
+        }))
+    }
+
+    fn entry_words(&self) -> usize {
+        if self.kind == GENERAL { 3 } else { 2 }
+    }
+
+    /// Bytes of the whole table, as `_PyDict_KeysSize` counts them.
+    pub(crate) fn size(&self, layout: &Layout) -> u64 {
+        u64::from(layout.dict_keys.dk_indices)
+            + self.indices
+            + self.usable * self.entry_words() as u64 * 8
+    }
+
+    /// The key and value words of every entry, null ones included, in order of insertion. In a
+    /// split table the value words mean nothing.
+    #[inline]
+    pub(crate) fn pairs<'m, M: Memory>(
+        &self,
+        reader: Reader<'m, M>,
+    ) -> Result<impl Iterator<Item = (RemoteAddr, RemoteAddr)> + use<'m, M>, ReadError> {
+        let words = self.entry_words();
+        let bytes = reader.bytes(self.first_entry, self.entries as usize * words * 8)?;
+        let word = |b: &[u8], i: usize| {
+            let (words, _) = b.as_chunks::<8>();
+            RemoteAddr(words.get(i).map_or(0, |w| u64::from_le_bytes(*w)))
+        };
+        Ok(bytes
+            .chunks_exact(words * 8)
+            .map(move |entry| (word(entry, words - 2), word(entry, words - 1))))
+    }
+}
+
+/// A dictionary's parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dict {
+    /// Its keys table.
+    pub(crate) keys: Keys,
+    /// The array of values, if it shares its keys; null otherwise.
+    pub(crate) values: RemoteAddr,
+}
+
+impl Dict {
+    /// Reads the dictionary at `at`; `None` if its keys make no sense.
+    #[inline]
+    pub(crate) fn read<M: Memory>(
+        reader: Reader<'_, M>,
+        layout: &Layout,
+        at: RemoteAddr,
+    ) -> Result<Option<Dict>, ReadError> {
+        let keys = reader.pointer(at.add(layout.dict.ma_keys.into()))?;
+        let values = reader.pointer(at.add(layout.dict.ma_values.into()))?;
+        let keys = Keys::read(reader, layout, keys)?;
+        Ok(keys.map(|keys| Dict { keys, values }))
+    }
+
+    /// Calls `entry` with position, key and value of every entry that has a value.
+    #[inline]
+    pub(crate) fn for_each<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &Layout,
+        mut entry: impl FnMut(u64, RemoteAddr, RemoteAddr),
+    ) -> Result<(), ReadError> {
+        let pairs = self.keys.pairs(reader)?;
+        if self.values.is_null() {
+            for (i, (key, value)) in (0..).zip(pairs) {
+                if !value.is_null() {
+                    entry(i, key, value);
+                }
+            }
+            return Ok(());
+        }
+        let first = self.values.add(layout.dict_values.values.into());
+        let values = reader.pointers(first, self.keys.entries as usize)?;
+        for (i, ((key, _), value)) in (0..).zip(pairs.zip(values)) {
+            if !value.is_null() {
+                entry(i, key, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value under the `str` key `name` in the dictionary at `dict`, by reading it from front to
+/// back (for small dictionaries: those of types and modules).
+pub(crate) fn get<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    dict: RemoteAddr,
+    name: &str,
+) -> Option<RemoteAddr> {
+    let dict = Dict::read(reader, layout, dict).ok()??;
+    let mut found = None;
+    dict.for_each(reader, layout, |_, key, value| {
+        let named = || crate::strings::text(reader, layout, key).is_some_and(|k| k == name);
+        if found.is_none() && named() {
+            found = Some(value);
+        }
+    })
+    .ok()?;
+    found
+}

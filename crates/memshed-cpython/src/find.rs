@@ -1,0 +1,194 @@
+//! Finding by shape what stripped builds of 3.11 do not name: the table of arenas and the
+//! dictionary of interned strings, both static variables there. From 3.12 on the interpreter's
+//! state has them.
+
+use crate::interpreters::Interpreter;
+use crate::layouts::Layout;
+use crate::marks::Marks;
+use crate::problems::Problems;
+use crate::pymalloc::Arenas;
+use crate::python::Python;
+use crate::read::Reader;
+use crate::types::Types;
+use memshed_target::{Memory, Range, ReadError, RemoteAddr};
+
+/// Objects asked for the arena they lie in.
+const VOTERS: usize = 64;
+/// A list of more arenas than this (64 TiB) is no list of arenas.
+const MAX_ARENAS: u64 = 1 << 26;
+/// An interpreter has interned at least so many strings by the time it runs a program.
+const MIN_INTERNED: u64 = 100;
+
+impl Python {
+    /// The arenas of `interpreter`; none if another allocator is in use.
+    pub(crate) fn arenas<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        interpreter: &Interpreter,
+        problems: &Problems,
+    ) -> Result<Arenas, ReadError> {
+        let layout = &self.layout;
+        let l = &layout.obmalloc;
+        let (Some(state), Some(arenas), Some(count)) = (layout.interp.obmalloc, l.arenas, l.maxarenas)
+        else {
+            let sample = sample(reader, layout, interpreter);
+            let Some((table, count)) = self.vote(reader, &sample) else {
+                return Ok(Arenas::default());
+            };
+            return Arenas::read(reader, layout, table, count, problems);
+        };
+        let state = interpreter.at.add(state.into());
+        // 3.12 has the allocator's state inline, later versions a pointer to it.
+        let state = if self.minor > 12 { reader.pointer(state)? } else { state };
+        let table = reader.pointer(state.add(arenas.into()))?;
+        let count = reader.u32(state.add(count.into()))?;
+        if table.is_null() {
+            return Ok(Arenas::default());
+        }
+        Arenas::read(reader, layout, table, count, problems)
+    }
+
+    /// Larger blocks that `sys.getallocatedblocks()` counts beside pymalloc's own.
+    pub(crate) fn raw_blocks<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        interpreter: &Interpreter,
+    ) -> Option<u64> {
+        let state = interpreter.at.add(self.layout.interp.obmalloc?.into());
+        let state = if self.minor > 12 { reader.pointer(state).ok()? } else { state };
+        reader.u64(state.add(self.layout.obmalloc.raw_allocated_blocks?.into())).ok()
+    }
+
+    /// The static variable `arenas` of 3.11: a word of data is it if the objects in `sample` find
+    /// their own arenas through it. A pool's header says the number of its arena.
+    fn vote<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        sample: &[RemoteAddr],
+    ) -> Option<(RemoteAddr, u32)> {
+        let (l, pool) = (&self.layout.arena, &self.layout.pool);
+        let (arena_size, pool_size) =
+            (u64::from(self.layout.obmalloc.arena_size), u64::from(self.layout.obmalloc.pool_size));
+        let head = u64::from(self.layout.gc.head_size);
+        let whole = (arena_size / pool_size) as u32;
+        let ballot: Vec<(u64, u32)> = sample
+            .iter()
+            .filter_map(|at| {
+                let start = at.sub(head).0 & !(pool_size - 1);
+                let index = reader.u32(RemoteAddr(start).add(pool.arenaindex.into())).ok()?;
+                (u64::from(index) < MAX_ARENAS).then_some((start, index))
+            })
+            .collect();
+        let agrees = |table: RemoteAddr, &(start, index): &(u64, u32)| {
+            let at = table.add(u64::from(index) * u64::from(l.size));
+            let address = reader.u64(at.add(l.address.into())).unwrap_or(0);
+            let pools = reader.u32(at.add(l.ntotalpools.into())).unwrap_or(0);
+            address != 0
+                && address <= start
+                && start < address.saturating_add(arena_size)
+                && (pools == whole || pools + 1 == whole)
+        };
+        let table = words(reader, &self.program.data).find(|&table| {
+            // Some of the sample may lie outside of pymalloc's memory.
+            let votes = ballot.iter().filter(|v| agrees(table, v)).count();
+            votes >= 6 && votes * 4 >= ballot.len() * 3
+        })?;
+        // The table comes from malloc, which keeps the size of the chunk before it.
+        let chunk = reader.u64(table.sub(8)).ok()? & !7;
+        let count = (chunk.saturating_sub(8) / u64::from(l.size)).min(MAX_ARENAS);
+        Some((table, u32::try_from(count).ok()?))
+    }
+
+    /// The static variable `interned` of 3.11: a word of data that points to a dictionary whose
+    /// keys are its values, all of them strings.
+    pub(crate) fn interned_3_11<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        types: &Types<'_, M>,
+    ) -> Option<RemoteAddr> {
+        if self.layout.interp.interned_strings.is_some() {
+            return None;
+        }
+        let layout = &self.layout;
+        words(reader, &self.program.data).find(|&at| {
+            let of = reader.pointer(at.add(layout.object.ob_type.into())).unwrap_or_default();
+            let is_dict = types.known(of).is_some_and(|id| types.info(id).full_name() == "dict");
+            let used = reader.u64(at.add(layout.dict.ma_used.into())).unwrap_or(0);
+            is_dict && used >= MIN_INTERNED && is_interned(reader, layout, at)
+        })
+    }
+}
+
+fn is_interned<M: Memory>(reader: Reader<'_, M>, layout: &Layout, at: RemoteAddr) -> bool {
+    let Ok(Some(dict)) = crate::dicts::Dict::read(reader, layout, at) else { return false };
+    let mut same = true;
+    let seen = dict.for_each(reader, layout, |_, key, value| same &= key == value);
+    seen.is_ok() && same
+}
+
+/// The words of `ranges` that could be pointers to allocated memory.
+fn words<'m, M: Memory>(
+    reader: Reader<'m, M>,
+    ranges: &'m [Range],
+) -> impl Iterator<Item = RemoteAddr> + 'm {
+    ranges
+        .iter()
+        .filter_map(move |range| {
+            reader.pointers(RemoteAddr(range.start), (range.len() / 8) as usize).ok()
+        })
+        .flatten()
+        .filter(|word| word.0 > 4096 && word.0 % 8 == 0 && word.0 >> 47 == 0)
+}
+
+/// Some objects of the collector's lists, the oldest first.
+pub(crate) fn sample<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    interpreter: &Interpreter,
+) -> Vec<RemoteAddr> {
+    members(reader, layout, interpreter, VOTERS)
+}
+
+/// Up to `limit` objects of each of the collector's lists, the oldest generation first.
+pub(crate) fn members<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    interpreter: &Interpreter,
+    limit: usize,
+) -> Vec<RemoteAddr> {
+    let mut found = Vec::new();
+    let mut seen = Marks::new();
+    for head in interpreter.list_heads(layout).into_iter().rev() {
+        let mut link = head;
+        for _ in 0..limit {
+            let Ok(next) = reader.u64(link) else { break };
+            let next = RemoteAddr(next & !3);
+            if next == head || !seen.insert(next.0) {
+                break;
+            }
+            found.push(next.add(layout.gc.head_size.into()));
+            link = next;
+        }
+    }
+    found
+}
+
+/// `PyType_Type`: the type that is its own type, at the end of the types of types of `sample`.
+pub(crate) fn type_type<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    sample: &[RemoteAddr],
+) -> Option<RemoteAddr> {
+    sample.iter().find_map(|&object| {
+        let mut at = object;
+        for _ in 0..8 {
+            let of = reader.pointer(at.add(layout.object.ob_type.into())).ok()?;
+            if of == at {
+                let name = reader.pointer(at.add(layout.ty.tp_name.into())).ok()?;
+                return (reader.c_string(name, 8).ok()? == "type").then_some(at);
+            }
+            at = of;
+        }
+        None
+    })
+}

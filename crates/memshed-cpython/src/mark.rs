@@ -1,0 +1,268 @@
+//! Finding every object: the collector's lists, the roots, and all that they reach.
+
+use crate::edges::{EdgeSink, RawLabel, Visitor};
+use crate::marks::Marks;
+use crate::problems::Problems;
+use crate::pymalloc::Arenas;
+use crate::roots::RawRoot;
+use crate::types::Types;
+use memshed_heap::RootKind;
+use memshed_target::{Memory, RemoteAddr};
+
+/// Lists longer than this (16 TiB of objects) are torn.
+const MAX_LIST: u64 = 1 << 36;
+/// A reference count above this is garbage, unless it is that of an immortal object.
+const MAX_REFCOUNT: u64 = 1 << 40;
+
+/// Whether a count may be that of an object: small, or immortal (negative as 32 bits, with next
+/// to nothing above; from 3.14 on the topmost 16 bits are flags: Include/refcount.h).
+pub(crate) fn is_plausible_refcount(count: u64) -> bool {
+    let immortal = (count as u32 as i32) < 0 && count >> 32 & 0xffff < 0x100;
+    count != 0 && (count <= MAX_REFCOUNT || immortal)
+}
+
+/// What was found.
+pub(crate) struct Found<'m, M: Memory> {
+    /// Every object.
+    pub(crate) objects: Marks,
+    /// Objects in each of the collector's lists, youngest first, the permanent one last.
+    pub(crate) generations: [Marks; 4],
+    /// Dictionaries whose keys are names.
+    pub(crate) namespaces: Marks,
+    /// Their types.
+    pub(crate) types: Types<'m, M>,
+}
+
+/// Finds objects.
+pub(crate) struct Marker<'a, 'm, M: Memory> {
+    pub(crate) visitor: &'a Visitor<'m, M>,
+    pub(crate) arenas: &'a Arenas,
+    pub(crate) problems: &'a Problems,
+    pub(crate) found: Found<'m, M>,
+    /// Objects found whose references have not been followed.
+    pending: Vec<RemoteAddr>,
+    gathered: Gathered,
+}
+
+/// The references of one object.
+#[derive(Default)]
+struct Gathered {
+    targets: Vec<RemoteAddr>,
+    candidates: Vec<RemoteAddr>,
+    namespaces: Vec<RemoteAddr>,
+}
+
+impl EdgeSink for Gathered {
+    #[inline]
+    fn edge(&mut self, target: RemoteAddr, _label: RawLabel<'_>) {
+        self.targets.push(target);
+    }
+
+    fn candidate(&mut self, word: RemoteAddr, _offset: u64) {
+        self.candidates.push(word);
+    }
+
+    fn namespace(&mut self, dict: RemoteAddr) {
+        self.namespaces.push(dict);
+    }
+}
+
+impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
+    /// A marker that has found nothing yet.
+    pub(crate) fn new(
+        visitor: &'a Visitor<'m, M>,
+        arenas: &'a Arenas,
+        problems: &'a Problems,
+        types: Types<'m, M>,
+    ) -> Marker<'a, 'm, M> {
+        let generations = std::array::from_fn(|_| Marks::new());
+        let found =
+            Found { objects: Marks::new(), generations, namespaces: Marks::new(), types };
+        let gathered = Gathered::default();
+        Marker { visitor, arenas, problems, found, pending: Vec::new(), gathered }
+    }
+
+    /// Marks the members of the collector's list with its head at `head`. Only the forward links
+    /// are followed, and their low bits are masked: a running collection uses the rest.
+    pub(crate) fn mark_list(&mut self, generation: usize, head: RemoteAddr) {
+        let reader = self.visitor.reader;
+        let header = u64::from(self.visitor.layout.gc.head_size);
+        let mut link = head;
+        for _ in 0..MAX_LIST {
+            let next = match reader.u64(link) {
+                Ok(next) => RemoteAddr(next & !3),
+                Err(error) => {
+                    self.problems.add("torn-gc-list", || format!("at {link}: {error}"));
+                    return;
+                }
+            };
+            if next == head {
+                return;
+            }
+            let object = next.add(header);
+            if !self.admit_tracked(object, generation) {
+                self.problems.add("torn-gc-list", || {
+                    format!("generation {generation}: no object, or one met before, at {object}")
+                });
+                return;
+            }
+            link = next;
+        }
+    }
+
+    /// Marks an object of a collector's list; `false` if it is none, or already in a list.
+    fn admit_tracked(&mut self, object: RemoteAddr, generation: usize) -> bool {
+        let Some(id) = self.type_of(object) else { return false };
+        if !self.found.types.info(id).gc || !self.found.generations[generation].insert(object.0) {
+            return false;
+        }
+        self.found.objects.insert(object.0);
+        true
+    }
+
+    /// Follows the references of everything in the collector's lists.
+    pub(crate) fn follow_lists(&mut self) {
+        for generation in 0..self.found.generations.len() {
+            for chunk in 0..self.found.generations[generation].chunk_count() {
+                let members: Vec<u64> =
+                    self.found.generations[generation].chunk(chunk).collect();
+                for object in members {
+                    self.follow(RemoteAddr(object));
+                    self.drain();
+                }
+            }
+        }
+    }
+
+    /// Marks a root and everything it reaches. A running frame's stack may hold words that are
+    /// no objects, so what a frame holds has to look like one.
+    pub(crate) fn mark_root(&mut self, root: &RawRoot) {
+        if root.kind != RootKind::Frame || self.is_object(root.object) {
+            self.mark(root.object);
+        }
+    }
+
+    /// Marks every type in the program's own data that was met, and returns them as roots.
+    pub(crate) fn mark_static_types(&mut self) -> Vec<RawRoot> {
+        let mut roots = Vec::new();
+        let mut next = 0;
+        while next < self.found.types.infos().len() {
+            let info = self.found.types.info(next as u32);
+            let (object, name, heap) = (info.address, info.full_name(), info.heap);
+            if !heap {
+                roots.push(RawRoot { object, kind: RootKind::Static, name, namespace: false });
+                self.mark(object);
+            }
+            next += 1;
+        }
+        roots
+    }
+
+    /// Marks the object at `at` and everything it reaches.
+    fn mark(&mut self, at: RemoteAddr) {
+        self.admit(at);
+        self.drain();
+    }
+
+    /// Notes a dictionary whose keys are names.
+    pub(crate) fn note_namespace(&mut self, dict: RemoteAddr) {
+        self.found.namespaces.insert(dict.0);
+    }
+
+    fn drain(&mut self) {
+        while let Some(at) = self.pending.pop() {
+            self.follow(at);
+        }
+    }
+
+    /// Admits everything that the object at `at`, which is marked, refers to.
+    fn follow(&mut self, at: RemoteAddr) {
+        let Some(id) = self.type_of(at) else { return };
+        let mut gathered = std::mem::take(&mut self.gathered);
+        let info = self.found.types.info(id);
+        if let Err(error) = self.visitor.visit(at, info, &mut gathered) {
+            let name = info.full_name();
+            self.problems.add("torn-object", || format!("{name} at {at}: {error}"));
+        }
+        for target in gathered.targets.drain(..) {
+            self.admit(target);
+        }
+        for word in gathered.candidates.drain(..) {
+            if !self.found.objects.contains(word.0) && self.is_object(word) {
+                self.admit(word);
+            }
+        }
+        for dict in gathered.namespaces.drain(..) {
+            self.found.namespaces.insert(dict.0);
+        }
+        self.gathered = gathered;
+    }
+
+    /// Marks the target of a reference, if it is an object.
+    #[inline]
+    fn admit(&mut self, at: RemoteAddr) {
+        if self.found.objects.contains(at.0) {
+            return;
+        }
+        let Some(id) = self.type_of(at) else {
+            self.problems.add("not-an-object", || format!("a reference to {at}"));
+            return;
+        };
+        if self.found.objects.insert(at.0) && self.found.types.info(id).has_references() {
+            self.pending.push(at);
+        }
+    }
+
+    #[inline]
+    fn type_of(&mut self, at: RemoteAddr) -> Option<u32> {
+        let offset = self.visitor.layout.object.ob_type;
+        let of = self.visitor.reader.pointer(at.add(offset.into())).ok()?;
+        self.found.types.resolve(of)
+    }
+
+    /// Whether there is an object at `at`, by its type, its count and where in its block it lies.
+    pub(crate) fn is_object(&mut self, at: RemoteAddr) -> bool {
+        if at.0 % 8 != 0 {
+            return false;
+        }
+        let Some(id) = self.type_of(at) else { return false };
+        let reader = self.visitor.reader;
+        let Ok(count) = reader.u64(at.add(self.visitor.layout.object.ob_refcnt.into())) else {
+            return false;
+        };
+        if !is_plausible_refcount(count) {
+            return false;
+        }
+        if self.arenas.find(at).is_none() {
+            return true;
+        }
+        let pre_header = self.found.types.info(id).pre_header;
+        let block = self.arenas.block_of(reader, self.visitor.layout, at);
+        block.is_some_and(|(start, size)| {
+            start + pre_header == at.0 && u64::from(size) >= pre_header + 16
+        })
+    }
+
+    /// Finds objects by going through every block in use: for a process that was frozen inside a
+    /// collection, whose lists are in pieces.
+    pub(crate) fn sweep(&mut self) {
+        let (reader, layout) = (self.visitor.reader, self.visitor.layout);
+        let (arenas, problems) = (self.arenas, self.problems);
+        let headers = [0, u64::from(layout.gc.head_size), 16 + u64::from(layout.gc.head_size)];
+        for (_, pool) in arenas.pools(reader, layout, problems) {
+            let Some(blocks) = arenas.live_blocks(reader, &pool) else {
+                problems.add("torn-pool", || format!("free blocks of the pool at {:#x}", pool.start));
+                continue;
+            };
+            for block in blocks {
+                let found = headers.into_iter().find(|h| {
+                    let at = RemoteAddr(block + h);
+                    self.found.objects.contains(at.0) || self.is_object(at)
+                });
+                if let Some(header) = found {
+                    self.mark(RemoteAddr(block + header));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What keeps objects alive without another object: modules, running frames, the interpreter.
+
+use crate::edges::{EdgeSink, RawLabel, Visitor};
+use crate::dicts::Dict;
+use crate::interpreters::{Interpreter, Thread};
+use crate::strings;
+use memshed_heap::RootKind;
+use memshed_target::{Memory, RemoteAddr};
+
+/// A stack of calls deeper than this is a loop.
+const MAX_FRAMES: usize = 1_000_000;
+
+/// A root before objects have handles.
+#[derive(Clone, Debug)]
+pub(crate) struct RawRoot {
+    pub(crate) object: RemoteAddr,
+    pub(crate) kind: RootKind,
+    pub(crate) name: String,
+    /// Whether the object is a dictionary whose keys are names.
+    pub(crate) namespace: bool,
+}
+
+impl<M: Memory> Visitor<'_, M> {
+    /// The roots of an interpreter, those whose names tell a user most first.
+    pub(crate) fn roots(&self, interpreter: &Interpreter, pid: i32) -> Vec<RawRoot> {
+        let mut roots = self.modules(interpreter);
+        for thread in &interpreter.threads {
+            roots.extend(self.thread_roots(thread, pid));
+        }
+        for slot in self.layout.interp_roots {
+            let kind = match slot.name {
+                "interned_strings" => RootKind::Interned,
+                _ => RootKind::Interpreter,
+            };
+            roots.extend(self.slot_roots(interpreter.at, slot, kind, "interpreter"));
+        }
+        roots
+    }
+
+    /// The modules in `sys.modules`, `__main__` first.
+    fn modules(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+        let at = interpreter.at.add(self.layout.interp.modules.into());
+        let dict = self.reader.pointer(at).and_then(|at| Dict::read(self.reader, self.layout, at));
+        let Ok(Some(dict)) = dict else { return Vec::new() };
+        let mut roots = Vec::new();
+        let _ = dict.for_each(self.reader, self.layout, |_, key, module| {
+            let name = strings::text(self.reader, self.layout, key).unwrap_or_default();
+            roots.push(RawRoot { object: module, kind: RootKind::Module, name, namespace: false });
+        });
+        roots.sort_by_key(|root| root.name != "__main__");
+        roots
+    }
+
+    fn slot_roots(
+        &self,
+        base: RemoteAddr,
+        slot: &crate::layouts::Slot,
+        kind: RootKind,
+        whose: &str,
+    ) -> Vec<RawRoot> {
+        let Ok(words) = self.reader.pointers(base.add(slot.offset.into()), slot.count as usize)
+        else {
+            return Vec::new();
+        };
+        let name = format!("{whose}.{}", slot.name);
+        let root = |object| RawRoot { object, kind, name: name.clone(), namespace: false };
+        words.filter(|at| !at.is_null()).map(root).collect()
+    }
+
+    fn thread_roots(&self, thread: &Thread, pid: i32) -> Vec<RawRoot> {
+        let name = match thread.native_id {
+            id if id == pid as u64 => "main thread".to_owned(),
+            0 => "a thread".to_owned(),
+            id => format!("thread {id}"),
+        };
+        let mut roots = Vec::new();
+        let mut at = thread.frame;
+        for _ in 0..MAX_FRAMES {
+            let Ok(frame) = self.frame(at) else { break };
+            let place = self.place(frame.code);
+            let mut sink = FrameRoots { visitor: self, place: &place, thread: &name, roots };
+            // What can't be read of a running frame is left out: it is being changed.
+            let _ = self.visit_frame(at, &mut sink);
+            roots = sink.roots;
+            at = frame.previous;
+        }
+        for slot in self.layout.tstate_roots {
+            roots.extend(self.slot_roots(thread.at, slot, RootKind::Interpreter, &name));
+        }
+        roots.extend(self.handled_exceptions(thread, &name));
+        roots
+    }
+
+    /// Exceptions that `except` blocks are handling.
+    fn handled_exceptions(&self, thread: &Thread, name: &str) -> Vec<RawRoot> {
+        let l = &self.layout.err_stack_item;
+        let mut roots = Vec::new();
+        let item = thread.at.add(self.layout.tstate.exc_info.into());
+        let mut item = self.reader.pointer(item).unwrap_or_default();
+        for _ in 0..MAX_FRAMES {
+            let value = self.reader.pointer(item.add(l.exc_value.into()));
+            let Ok(object) = value else { break };
+            if !object.is_null() {
+                let name = format!("exception being handled in {name}");
+                let kind = RootKind::Interpreter;
+                roots.push(RawRoot { object, kind, name, namespace: false });
+            }
+            item = self.reader.pointer(item.add(l.previous_item.into())).unwrap_or_default();
+        }
+        roots
+    }
+
+    /// `function() (file.py:12)` of a code object.
+    pub(crate) fn place(&self, code: RemoteAddr) -> String {
+        let c = &self.layout.code;
+        let text = |offset: u32| {
+            let at = self.reader.pointer(code.add(offset.into())).ok()?;
+            strings::text(self.reader, self.layout, at)
+        };
+        let name = text(c.co_qualname).unwrap_or_else(|| "?".to_owned());
+        let file = text(c.co_filename).unwrap_or_default();
+        let file = file.rsplit('/').next().unwrap_or_default();
+        let line = self.reader.i32(code.add(c.co_firstlineno.into())).unwrap_or(0);
+        match name.as_str() {
+            "<module>" => format!("{file}"),
+            _ => format!("{name}() ({file}:{line})"),
+        }
+    }
+}
+
+/// Turns what a frame refers to into roots.
+struct FrameRoots<'a, 'm, M: Memory> {
+    visitor: &'a Visitor<'m, M>,
+    place: &'a str,
+    thread: &'a str,
+    roots: Vec<RawRoot>,
+}
+
+impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
+    fn edge(&mut self, target: RemoteAddr, label: RawLabel<'_>) {
+        let what = match label {
+            RawLabel::Local(name) => {
+                let visitor = self.visitor;
+                let name = strings::text(visitor.reader, visitor.layout, name);
+                format!("local variable {} of ", name.as_deref().unwrap_or("?"))
+            }
+            RawLabel::Stack(_) => "a temporary value in ".to_owned(),
+            RawLabel::Field(name) => format!("{name} of "),
+            _ => String::new(),
+        };
+        let name = format!("{what}{}, {}", self.place, self.thread);
+        self.roots.push(RawRoot { object: target, kind: RootKind::Frame, name, namespace: false });
+    }
+
+    fn candidate(&mut self, _word: RemoteAddr, _offset: u64) {}
+
+    fn namespace(&mut self, dict: RemoteAddr) {
+        if let Some(root) = self.roots.iter_mut().rfind(|root| root.object == dict) {
+            root.namespace = true;
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! How many bytes an object takes: as `sys.getsizeof` says, and as the allocators gave.
+
+use crate::dicts::{Dict, Keys};
+use crate::edges::Visitor;
+use crate::pymalloc::Arenas;
+use crate::shapes::{DEQUE, Kind};
+use crate::strings;
+use crate::types::{DictPlace, TypeInfo};
+use memshed_target::{Memory, Range, ReadError, RemoteAddr};
+
+/// A greater size is garbage.
+const MAX_BYTES: u64 = 1 << 46;
+
+/// What is needed to tell what the allocators gave for a block.
+pub(crate) struct Blocks<'a> {
+    pub(crate) arenas: &'a Arenas,
+    /// Memory that belongs to the program's files: nothing in it was allocated.
+    pub(crate) statics: &'a [Range],
+}
+
+impl<M: Memory> Visitor<'_, M> {
+    /// What `sys.getsizeof` says of the object at `at`, in bytes.
+    pub(crate) fn size_of(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        Ok((self.own_size(at, info)? + self.counted_header(at, info)?).min(MAX_BYTES))
+    }
+
+    /// The part of the bytes before the object that `sys.getsizeof` counts (`_PySys_GetSizeOf`).
+    fn counted_header(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        // `PyObject_IS_GC` asks types: static ones are not (Objects/typeobject.c, type_is_gc).
+        if info.kind == Kind::Type && !self.is_heap_type(at)? {
+            return Ok(0);
+        }
+        Ok(info.pre_header)
+    }
+
+    fn is_heap_type(&self, at: RemoteAddr) -> Result<bool, ReadError> {
+        let flags = self.reader.u32(at.add(self.layout.ty.tp_flags.into()))?;
+        Ok(flags & self.layout.flags.heaptype != 0)
+    }
+
+    /// What the object's `__sizeof__` says.
+    fn own_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let (reader, layout) = (self.reader, self.layout);
+        match info.kind {
+            Kind::Str => self.str_size(at, info),
+            Kind::List => {
+                let allocated = reader.u64(at.add(layout.list.allocated.into()))?;
+                Ok(info.basicsize + allocated.min(MAX_BYTES) * 8)
+            }
+            Kind::Dict => self.dict_size(at, info),
+            Kind::Set => self.set_size(at, info),
+            Kind::ByteArray => {
+                let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
+                Ok(info.basicsize + allocated.min(MAX_BYTES))
+            }
+            Kind::Int => self.int_size(at, info),
+            Kind::Deque => {
+                let l = &DEQUE;
+                let left = reader.u64(at.add(l.leftindex.into()))?;
+                let length = reader.u64(at.add(layout.object.ob_size.into()))?;
+                let slots = left.min(MAX_BYTES) + length.min(MAX_BYTES);
+                let blocks = slots.div_ceil(l.block_length.into());
+                Ok(info.basicsize + blocks * u64::from(l.block_size))
+            }
+            Kind::Code => {
+                let bytes = self.variable_size(at, info)?;
+                Ok(if self.minor < 13 { bytes.next_multiple_of(8) } else { bytes })
+            }
+            Kind::Type => self.type_size(at, info),
+            Kind::Frame => self.frame_size(at),
+            Kind::Generator => self.generator_size(at, info),
+            _ => self.variable_size(at, info),
+        }
+    }
+
+    /// `object.__sizeof__`: a basic size and so many bytes for each item.
+    fn variable_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        if info.itemsize == 0 {
+            return Ok(info.basicsize);
+        }
+        let items = self.reader.i64(at.add(self.layout.object.ob_size.into()))?;
+        Ok(info.basicsize + items.unsigned_abs().min(MAX_BYTES >> 24) * info.itemsize)
+    }
+
+    fn str_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let l = &self.layout.unicode;
+        let Some(shape) = strings::shape(self.reader, self.layout, at)? else {
+            return Ok(info.basicsize);
+        };
+        let data = (shape.length + 1) * shape.width;
+        let (head, buffer) = match (shape.compact, shape.ascii) {
+            (true, true) => return Ok(u64::from(l.ascii_size) + data),
+            (true, false) => (u64::from(l.compact_size), at.add(l.compact_size.into())),
+            (false, _) => (l.size.into(), self.reader.pointer(at.add(l.data_any.into()))?),
+        };
+        let utf8 = self.reader.pointer(at.add(l.utf8.into()))?;
+        let encoded = match utf8.is_null() || utf8 == buffer {
+            true => 0,
+            false => self.reader.u64(at.add(l.utf8_length.into()))?.min(MAX_BYTES) + 1,
+        };
+        Ok(head + data + encoded)
+    }
+
+    fn int_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let l = &self.layout.long;
+        let digits = match (l.lv_tag, l.lv_tag_shift) {
+            // `int.__sizeof__` counts at least one digit from 3.12 on.
+            (Some(tag), Some(shift)) => (self.reader.u64(at.add(tag.into()))? >> shift).max(1),
+            _ => self.reader.i64(at.add(self.layout.object.ob_size.into()))?.unsigned_abs(),
+        };
+        let head = match info.basicsize > u64::from(l.size) {
+            // A subclass of 3.12 and later has room for its own attributes.
+            true => info.basicsize - u64::from(l.size) + u64::from(l.ob_digit),
+            false => l.ob_digit.into(),
+        };
+        Ok(head + digits.min(MAX_BYTES) * u64::from(l.digit_size))
+    }
+
+    /// `_PyDict_SizeOf`.
+    fn dict_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let Some(dict) = Dict::read(self.reader, self.layout, at)? else {
+            return Ok(info.basicsize);
+        };
+        let values = match dict.values.is_null() {
+            true => 0,
+            false => self.values_size(&dict)?,
+        };
+        let keys = match dict.keys.refcount == 1 {
+            true => dict.keys.size(self.layout),
+            false => 0,
+        };
+        Ok(info.basicsize + values + keys)
+    }
+
+    fn values_size(&self, dict: &Dict) -> Result<u64, ReadError> {
+        let l = &self.layout.dict_values;
+        let usable = dict.keys.shared.min(u64::from(u8::MAX));
+        match (l.embedded, l.capacity) {
+            (Some(embedded), Some(_)) => {
+                let embedded = self.reader.u8(dict.values.add(embedded.into()))? != 0;
+                Ok(if embedded { 0 } else { usable * 8 })
+            }
+            _ => Ok(usable * 8),
+        }
+    }
+
+    fn set_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let l = &self.layout.set;
+        let table = self.reader.pointer(at.add(l.table.into()))?;
+        if table == at.add(l.smalltable.into()) {
+            return Ok(info.basicsize);
+        }
+        let mask = self.reader.u64(at.add(l.mask.into()))?;
+        Ok(info.basicsize + (mask.min(MAX_BYTES >> 8) + 1) * u64::from(l.entry_size))
+    }
+
+    fn type_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        if !self.is_heap_type(at)? {
+            return Ok(self.layout.ty.size.into());
+        }
+        let h = &self.layout.heap_type;
+        let keys = self.reader.pointer(at.add(h.ht_cached_keys.into()))?;
+        let keys = match keys.is_null() {
+            true => 0,
+            false => Keys::read(self.reader, self.layout, keys)?.map_or(0, |k| k.size(self.layout)),
+        };
+        Ok(u64::from(h.size) + keys)
+    }
+
+    fn frame_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let frame = self.reader.pointer(at.add(self.layout.frame_object.f_frame.into()))?;
+        let code = self.frame(frame)?.code;
+        Ok(u64::from(self.layout.frame_object.frame_data) + self.frame_bytes(code)?)
+    }
+
+    fn generator_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        if self.minor < 12 {
+            return self.variable_size(at, info);
+        }
+        let l = &self.layout.generator;
+        let code = self.frame(at.add(l.gi_iframe.into()))?.code;
+        Ok(u64::from(l.gi_iframe) + self.frame_bytes(code)?)
+    }
+
+    /// Bytes of a frame that runs `code`.
+    fn frame_bytes(&self, code: RemoteAddr) -> Result<u64, ReadError> {
+        let c = &self.layout.code;
+        let locals = self.reader.u32(code.add(c.co_nlocalsplus.into()))?;
+        let stack = self.reader.u32(code.add(c.co_stacksize.into()))?;
+        Ok(u64::from(self.layout.frame.localsplus) + (u64::from(locals) + u64::from(stack)) * 8)
+    }
+
+    /// Bytes that the allocators gave for the object and the buffers that are its own.
+    pub(crate) fn allocated(
+        &self,
+        at: RemoteAddr,
+        info: &TypeInfo,
+        size: u64,
+        blocks: &Blocks<'_>,
+    ) -> Result<u64, ReadError> {
+        let (buffer, needed) = self.own_buffer(at, info)?;
+        let own = size.saturating_sub(if buffer.is_null() { 0 } else { needed });
+        let mut bytes = self.block_bytes(at.sub(info.pre_header), own, blocks);
+        if !buffer.is_null() {
+            bytes += self.block_bytes(buffer, needed, blocks);
+        }
+        Ok(bytes)
+    }
+
+    /// The buffer that an object keeps outside its own block: where, and how many bytes it needs.
+    fn own_buffer(
+        &self,
+        at: RemoteAddr,
+        info: &TypeInfo,
+    ) -> Result<(RemoteAddr, u64), ReadError> {
+        let (reader, layout, none) = (self.reader, self.layout, (RemoteAddr::NULL, 0));
+        match info.kind {
+            Kind::List => {
+                let allocated = reader.u64(at.add(layout.list.allocated.into()))?;
+                let items = reader.pointer(at.add(layout.list.ob_item.into()))?;
+                Ok((items, allocated.min(MAX_BYTES) * 8))
+            }
+            Kind::ByteArray => {
+                let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
+                let bytes = reader.pointer(at.add(layout.bytearray.ob_bytes.into()))?;
+                Ok((bytes, allocated.min(MAX_BYTES)))
+            }
+            Kind::Dict => {
+                let Some(dict) = Dict::read(reader, layout, at)? else { return Ok(none) };
+                match dict.keys.refcount == 1 {
+                    true => Ok((dict.keys.at, dict.keys.size(layout))),
+                    false => Ok(none),
+                }
+            }
+            Kind::Set => {
+                let table = reader.pointer(at.add(layout.set.table.into()))?;
+                if table == at.add(layout.set.smalltable.into()) {
+                    return Ok(none);
+                }
+                let mask = reader.u64(at.add(layout.set.mask.into()))?;
+                Ok((table, (mask.min(MAX_BYTES >> 8) + 1) * u64::from(layout.set.entry_size)))
+            }
+            // 3.11 and 3.12 keep attributes that share their names in an array of their own.
+            _ if info.dict == DictPlace::Managed => self.own_values(at, info),
+            _ => Ok(none),
+        }
+    }
+
+    fn own_values(
+        &self,
+        at: RemoteAddr,
+        info: &TypeInfo,
+    ) -> Result<(RemoteAddr, u64), ReadError> {
+        let Some(back) = self.layout.dict_values.prefix_size_back else {
+            return Ok((RemoteAddr::NULL, 0));
+        };
+        let (_, values) = self.managed_dict(at, info)?;
+        if values.is_null() {
+            return Ok((values, 0));
+        }
+        let prefix = u64::from(self.reader.u8(values.sub(back.into()))?);
+        let keys = Keys::read(self.reader, self.layout, info.cached_keys)?;
+        Ok((values.sub(prefix), prefix + keys.map_or(0, |k| k.shared.min(255)) * 8))
+    }
+
+    /// Bytes of the block that begins at `at` and holds `needed` bytes.
+    fn block_bytes(&self, at: RemoteAddr, needed: u64, blocks: &Blocks<'_>) -> u64 {
+        if let Some((_, size)) = blocks.arenas.block_of(self.reader, self.layout, at) {
+            return size.into();
+        }
+        let after = blocks.statics.partition_point(|r| r.start <= at.0);
+        if after > 0 && blocks.statics[after - 1].contains(at) {
+            return 0;
+        }
+        // glibc keeps a chunk's size in the word before it, with three flags in the lowest bits.
+        // Where another allocator is at work the word is arbitrary: believed within bounds only.
+        let chunk = self.reader.u64(at.sub(8)).unwrap_or(0) & !7;
+        let plausible = needed..=needed.saturating_mul(2).saturating_add(8192);
+        if plausible.contains(&chunk) && chunk % 16 == 0 { chunk } else { needed }
+    }
+}

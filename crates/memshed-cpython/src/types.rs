@@ -1,0 +1,387 @@
+//! The types of a heap's objects: what each says about the shape of its instances.
+
+use crate::dicts;
+use crate::layouts::Layout;
+use crate::problems::Problems;
+use crate::read::Reader;
+use crate::shapes::{Kind, Shapes};
+use crate::strings;
+use memshed_target::{Memory, RemoteAddr};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// A heap with more types than this is misread.
+const MAX_TYPES: usize = 4_000_000;
+/// Inheritance deeper than this is a loop.
+const MAX_DEPTH: usize = 512;
+/// A class has at most this many `__slots__` or members.
+const MAX_MEMBERS: u64 = 4096;
+
+/// An attribute stored at a fixed offset of an instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    /// The attribute's name.
+    pub(crate) name: Box<str>,
+    /// Where, in bytes from the object's address.
+    pub(crate) offset: u32,
+}
+
+/// How an instance keeps its `__dict__`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DictPlace {
+    /// It has none.
+    None,
+    /// In words before the object (and values inline after it, from 3.13 on).
+    Managed,
+    /// A pointer this many bytes from the object's address.
+    Offset(u32),
+    /// A pointer this many bytes before the end of the variable-sized object.
+    FromEnd(u32),
+}
+
+/// What is known about a type.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeInfo {
+    pub(crate) address: RemoteAddr,
+    /// Qualified name without the module.
+    pub(crate) qualname: Box<str>,
+    /// `builtins` for builtins.
+    pub(crate) module: Box<str>,
+    /// Whether the instances hold a reference to it (`Py_TPFLAGS_HEAPTYPE`).
+    pub(crate) heap: bool,
+    /// Whether the instances have a collector's header.
+    pub(crate) gc: bool,
+    pub(crate) flags: u32,
+    pub(crate) basicsize: u64,
+    pub(crate) itemsize: u64,
+    /// Bytes of an instance's block that lie before the object's address.
+    pub(crate) pre_header: u64,
+    pub(crate) kind: Kind,
+    /// Pointers at fixed offsets, by CPython's names of them.
+    pub(crate) fields: crate::shapes::Fields,
+    /// `__slots__` and other object members of classes written in Python.
+    pub(crate) slots: Box<[Slot]>,
+    pub(crate) dict: DictPlace,
+    /// `ht_cached_keys`: names of the attributes of instances that share their keys.
+    pub(crate) cached_keys: RemoteAddr,
+    /// The part of the object that is known to no table and is scanned for references.
+    pub(crate) scan: std::ops::Range<u32>,
+}
+
+impl TypeInfo {
+    /// Whether an instance may refer to anything.
+    #[inline]
+    pub(crate) fn has_references(&self) -> bool {
+        use Kind::{ByteArray, Bytes, Int, Plain, Str};
+        self.heap
+            || !self.fields.is_empty()
+            || !self.scan.is_empty()
+            || self.dict != DictPlace::None
+            || !matches!(self.kind, Plain | Str | Bytes | ByteArray | Int)
+    }
+
+    /// `module.qualname`; builtins bare.
+    pub(crate) fn full_name(&self) -> String {
+        match &*self.module {
+            "builtins" => self.qualname.to_string(),
+            module => format!("{module}.{}", self.qualname),
+        }
+    }
+}
+
+/// The types met so far.
+pub(crate) struct Types<'m, M: Memory> {
+    reader: Reader<'m, M>,
+    layout: &'m Layout,
+    shapes: Shapes,
+    problems: Arc<Problems>,
+    /// `PyType_Type`.
+    type_type: RemoteAddr,
+    /// `subtype_dealloc`: the destructor of all classes written in Python.
+    subtype_dealloc: RemoteAddr,
+    infos: Vec<TypeInfo>,
+    index: FxHashMap<u64, u32>,
+    refused: FxHashSet<u64>,
+}
+
+impl<'m, M: Memory> Types<'m, M> {
+    /// An empty table. `type_type` is the type of types; `sample` are some type objects, from
+    /// which the destructor that all classes written in Python share is learnt.
+    pub(crate) fn new(
+        reader: Reader<'m, M>,
+        layout: &'m Layout,
+        problems: Arc<Problems>,
+        type_type: RemoteAddr,
+        sample: &[RemoteAddr],
+    ) -> Types<'m, M> {
+        let mut votes: FxHashMap<RemoteAddr, u32> = FxHashMap::default();
+        for &at in sample {
+            let flags = reader.u32(at.add(layout.ty.tp_flags.into())).unwrap_or(0);
+            let both = layout.flags.heaptype | layout.flags.managed_dict;
+            if flags & both == both {
+                let dealloc = reader.pointer(at.add(layout.ty.tp_dealloc.into()));
+                *votes.entry(dealloc.unwrap_or_default()).or_default() += 1;
+            }
+        }
+        let winner = votes.into_iter().max_by_key(|&(_, n)| n);
+        Types {
+            reader,
+            layout,
+            shapes: Shapes::new(layout),
+            problems,
+            type_type,
+            subtype_dealloc: winner.map_or(RemoteAddr::NULL, |(at, _)| at),
+            infos: Vec::new(),
+            index: FxHashMap::default(),
+            refused: FxHashSet::default(),
+        }
+    }
+
+    /// All types, in order of their handles.
+    pub(crate) fn infos(&self) -> &[TypeInfo] {
+        &self.infos
+    }
+
+    /// The handle of the type at `at`, if it has been met.
+    #[inline]
+    pub(crate) fn known(&self, at: RemoteAddr) -> Option<u32> {
+        self.index.get(&at.0).copied()
+    }
+
+    /// The type with handle `id`.
+    #[inline]
+    pub(crate) fn info(&self, id: u32) -> &TypeInfo {
+        &self.infos[id as usize]
+    }
+
+    /// The handle of the type at `at`, read and checked if it is new; `None` if there is none.
+    #[inline]
+    pub(crate) fn resolve(&mut self, at: RemoteAddr) -> Option<u32> {
+        match self.index.get(&at.0) {
+            Some(&id) => Some(id),
+            None => self.resolve_new(at, 0),
+        }
+    }
+
+    fn resolve_new(&mut self, at: RemoteAddr, depth: usize) -> Option<u32> {
+        if let Some(&id) = self.index.get(&at.0) {
+            return Some(id);
+        }
+        if at.is_null() || at.0 % 8 != 0 || self.infos.len() >= MAX_TYPES {
+            return None;
+        }
+        if depth > MAX_DEPTH || self.refused.contains(&at.0) {
+            return None;
+        }
+        if !self.is_type(at) {
+            self.refused.insert(at.0);
+            return None;
+        }
+        let info = self.read(at, depth)?;
+        // The base was resolved on the way, and may have led here.
+        if let Some(&id) = self.index.get(&at.0) {
+            return Some(id);
+        }
+        let id = self.infos.len() as u32;
+        self.infos.push(info);
+        self.index.insert(at.0, id);
+        Some(id)
+    }
+
+    /// Whether the object at `at` is a type: its own type is `type` or inherits from it.
+    fn is_type(&self, at: RemoteAddr) -> bool {
+        let l = &self.layout.ty;
+        let subclass = self.layout.flags.type_subclass;
+        let Ok(meta) = self.reader.pointer(at.add(self.layout.object.ob_type.into())) else {
+            return false;
+        };
+        let is_meta = meta == self.type_type
+            || (meta.0 % 8 == 0
+                && self.reader.u32(meta.add(l.tp_flags.into())).is_ok_and(|f| f & subclass != 0)
+                && self.is_type_type_chain(meta));
+        let size = self.reader.i64(at.add(l.tp_basicsize.into())).unwrap_or(-1);
+        let item = self.reader.i64(at.add(l.tp_itemsize.into())).unwrap_or(-1);
+        // Objects of unions and the like have no name; types always do.
+        let name = self.reader.pointer(at.add(l.tp_name.into())).unwrap_or_default();
+        is_meta
+            && (0..=1 << 24).contains(&size)
+            && (0..=1 << 24).contains(&item)
+            && self.reader.u8(name).is_ok_and(|c| c != 0)
+    }
+
+    /// Whether a metaclass's bases lead to `type`.
+    fn is_type_type_chain(&self, mut at: RemoteAddr) -> bool {
+        let base = self.layout.ty.tp_base;
+        for _ in 0..MAX_DEPTH {
+            if at == self.type_type {
+                return true;
+            }
+            match self.reader.pointer(at.add(base.into())) {
+                Ok(next) if !next.is_null() && next.0 % 8 == 0 => at = next,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn read(&mut self, at: RemoteAddr, depth: usize) -> Option<TypeInfo> {
+        let (reader, layout) = (self.reader, self.layout);
+        let l = &layout.ty;
+        let flags = reader.u32(at.add(l.tp_flags.into())).ok()?;
+        let basicsize = reader.u64(at.add(l.tp_basicsize.into())).ok()?;
+        let itemsize = reader.u64(at.add(l.tp_itemsize.into())).ok()?;
+        let heap = flags & layout.flags.heaptype != 0;
+        let dealloc = reader.pointer(at.add(l.tp_dealloc.into())).ok()?;
+        let python = heap && !dealloc.is_null() && dealloc == self.subtype_dealloc;
+        let tp_name = reader.pointer(at.add(l.tp_name.into())).ok()?;
+        let tp_name = reader.c_string(tp_name, 512).ok()?;
+        let (module, qualname) = self.name(at, &tp_name, heap);
+        let base = reader.pointer(at.add(l.tp_base.into())).ok()?;
+        let base = match base.is_null() {
+            true => None,
+            false => self.resolve_new(base, depth + 1),
+        };
+        if base.is_none() && tp_name != "object" {
+            // A static type that was never readied, or a torn one: its instances are still sized.
+            self.problems.add("type-without-base", || format!("{tp_name} at {at}"));
+        }
+        let base = base.map(|id| &self.infos[id as usize]);
+        let pre_header = self.pre_header(flags);
+        let dict = self.dict_place(at, flags);
+        let mut info = TypeInfo {
+            address: at,
+            qualname: qualname.into(),
+            module: module.into(),
+            heap,
+            gc: flags & layout.flags.have_gc != 0,
+            flags,
+            basicsize,
+            itemsize,
+            pre_header,
+            kind: Kind::Plain,
+            fields: crate::shapes::Fields::default(),
+            slots: Box::default(),
+            dict,
+            cached_keys: match heap {
+                true => reader.pointer(at.add(layout.heap_type.ht_cached_keys.into())).ok()?,
+                false => RemoteAddr::NULL,
+            },
+            scan: 0..0,
+        };
+        match (python, self.shapes.get(&tp_name)) {
+            (false, Some(shape)) => {
+                info.kind = shape.kind;
+                info.fields = shape.fields.clone();
+                let end = u32::try_from(basicsize).unwrap_or(0);
+                info.scan = if shape.whole { 0..0 } else { shape.known_until..end };
+            }
+            (python, _) => self.inherit(&mut info, base.cloned(), python),
+        }
+        if python {
+            let mut slots = self.members(at)?;
+            slots.extend(base_slots(&self.infos, self.index.get(&self.base_of(at).0)));
+            info.slots = slots.into();
+        }
+        Some(info)
+    }
+
+    /// A class without a table of its own has its base's shape; what a C type adds is scanned.
+    fn inherit(&self, info: &mut TypeInfo, base: Option<TypeInfo>, python: bool) {
+        let head = self.layout.object.size;
+        let end = u32::try_from(info.basicsize).unwrap_or(0);
+        let Some(base) = base else {
+            info.scan = head..end;
+            return;
+        };
+        info.kind = base.kind;
+        info.fields = base.fields;
+        info.scan = base.scan.clone();
+        if !python {
+            let from = u32::try_from(base.basicsize).unwrap_or(0).max(head);
+            info.scan = match base.scan.is_empty() {
+                true => from..end,
+                false => base.scan.start..end,
+            };
+            if info.kind == Kind::Plain && info.itemsize > 0 {
+                info.kind = Kind::Scanned;
+            }
+        }
+    }
+
+    fn base_of(&self, at: RemoteAddr) -> RemoteAddr {
+        self.reader.pointer(at.add(self.layout.ty.tp_base.into())).unwrap_or_default()
+    }
+
+    /// Module and qualified name, as `__module__` and `__qualname__` say.
+    fn name(&self, at: RemoteAddr, tp_name: &str, heap: bool) -> (String, String) {
+        let (reader, layout) = (self.reader, self.layout);
+        let split = tp_name.rsplit_once('.').unwrap_or(("builtins", tp_name));
+        if !heap {
+            return (split.0.to_owned(), split.1.to_owned());
+        }
+        let qualname = reader.pointer(at.add(layout.heap_type.ht_qualname.into())).ok();
+        let qualname = qualname.and_then(|q| self.text(q));
+        let dict = reader.pointer(at.add(layout.ty.tp_dict.into())).unwrap_or_default();
+        let module = dicts::get(reader, layout, dict, "__module__").and_then(|m| self.text(m));
+        (
+            module.unwrap_or_else(|| split.0.to_owned()),
+            qualname.unwrap_or_else(|| split.1.to_owned()),
+        )
+    }
+
+    /// The text of the object at `at`, if it is a `str`.
+    fn text(&self, at: RemoteAddr) -> Option<String> {
+        let of = self.reader.pointer(at.add(self.layout.object.ob_type.into())).ok()?;
+        let flags = self.reader.u32(of.add(self.layout.ty.tp_flags.into())).ok()?;
+        (flags & self.layout.flags.unicode_subclass != 0)
+            .then(|| strings::text(self.reader, self.layout, at))
+            .flatten()
+    }
+
+    /// `_PyType_PreHeaderSize`.
+    fn pre_header(&self, flags: u32) -> u64 {
+        let f = &self.layout.flags;
+        let gc = if flags & f.have_gc != 0 { u64::from(self.layout.gc.head_size) } else { 0 };
+        let managed = f.managed_dict | f.managed_weakref.unwrap_or(0);
+        gc + if flags & managed != 0 { 16 } else { 0 }
+    }
+
+    fn dict_place(&self, at: RemoteAddr, flags: u32) -> DictPlace {
+        if flags & self.layout.flags.managed_dict != 0 {
+            return DictPlace::Managed;
+        }
+        let at = at.add(self.layout.ty.tp_dictoffset.into());
+        match self.reader.i64(at).unwrap_or(0) {
+            0 => DictPlace::None,
+            n if n > 0 => u32::try_from(n).map_or(DictPlace::None, DictPlace::Offset),
+            n => u32::try_from(n.unsigned_abs()).map_or(DictPlace::None, DictPlace::FromEnd),
+        }
+    }
+
+    /// The `PyMemberDef`s that `type.__new__` appends to a class with `__slots__`.
+    fn members(&self, at: RemoteAddr) -> Option<Vec<Slot>> {
+        let (reader, layout) = (self.reader, self.layout);
+        let count = reader.u64(at.add(layout.object.ob_size.into())).ok()?;
+        let meta = reader.pointer(at.add(layout.object.ob_type.into())).ok()?;
+        let first = reader.u64(meta.add(layout.ty.tp_basicsize.into())).ok()?;
+        let m = &layout.member;
+        let mut slots = Vec::new();
+        for i in 0..count.min(MAX_MEMBERS) {
+            let member = at.add(first + i * u64::from(m.size));
+            let kind = reader.u32(member.add(m.ty.into())).ok()?;
+            let offset = reader.u64(member.add(m.offset.into())).ok()?;
+            let name = reader.pointer(member.add(m.name.into())).ok()?;
+            let Ok(offset) = u32::try_from(offset) else { continue };
+            if name.is_null() || !(kind == m.t_object || kind == m.t_object_ex) {
+                continue;
+            }
+            let name = reader.c_string(name, 256).ok()?;
+            slots.push(Slot { name: name.into(), offset });
+        }
+        Some(slots)
+    }
+}
+
+fn base_slots(infos: &[TypeInfo], base: Option<&u32>) -> Vec<Slot> {
+    base.map_or(Vec::new(), |&id| infos[id as usize].slots.to_vec())
+}

@@ -1,0 +1,334 @@
+//! A look at the heap, in three steps: find every object (which reads all that will be needed, so
+//! that the copy can be let go), build the columns, and, where asked for, tell the edges.
+
+use crate::columns;
+use crate::edges::{EdgeSink, RawLabel, Visitor};
+use crate::find;
+use crate::holders;
+use crate::interpreters::Interpreter;
+use crate::labels::Labels;
+use crate::mark::{Found, Marker};
+use crate::names;
+use crate::problems::Problems;
+use crate::pymalloc::Arenas;
+use crate::python::{Python, WalkError};
+use crate::read::Reader;
+use crate::roots::RawRoot;
+use crate::sizes::Blocks;
+use crate::types::Types;
+use memshed_heap::{Gc, Heap, Label, ObjectId, Root, RootKind, StringId, Strings};
+use memshed_target::{Memory, RemoteAddr};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Types looked at to learn what classes written in Python have in common.
+const TYPE_SAMPLE: usize = 20_000;
+
+/// What a walk is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WalkOptions {
+    /// Keep keys of dictionaries that are contents rather than names.
+    pub values: bool,
+}
+
+/// Where a walk has got to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Finding objects.
+    Finding,
+    /// Sizing them.
+    Sizing,
+    /// Finding who holds them.
+    Holding,
+    /// Telling their edges.
+    Edges,
+}
+
+/// A heap whose objects have been found.
+pub struct Walk<'m, M: Memory> {
+    python: &'m Python,
+    visitor: Visitor<'m, M>,
+    options: WalkOptions,
+    problems: Arc<Problems>,
+    interpreters: Vec<Interpreter>,
+    arenas: Arenas,
+    roots: Vec<RawRoot>,
+    found: Found<'m, M>,
+    in_collection: bool,
+}
+
+impl<'m, M: Memory> Walk<'m, M> {
+    /// Finds every object. All memory that the other steps need has been read when it returns.
+    ///
+    /// # Errors
+    /// If the interpreter's state makes no sense; torn objects are counted instead.
+    pub fn find(
+        python: &'m Python,
+        memory: &'m M,
+        options: WalkOptions,
+        progress: &dyn Fn(Phase),
+    ) -> Result<Walk<'m, M>, WalkError> {
+        progress(Phase::Finding);
+        let (reader, layout) = (Reader(memory), &python.layout);
+        let problems = Arc::new(Problems::default());
+        let interpreters = python.interpreters(memory, &problems)?;
+        let mut arenas = Arenas::default();
+        for interpreter in &interpreters {
+            arenas.join(python.arenas(reader, interpreter, &problems)?);
+        }
+        memory.prefetch(&arenas.ranges());
+
+        let visitor = Visitor {
+            reader,
+            layout,
+            minor: python.minor,
+            static_types: static_types(reader, python, &interpreters),
+        };
+        let types = types(&visitor, python, &interpreters, &problems)?;
+        let mut marker = Marker::new(&visitor, &arenas, &problems, types);
+        for interpreter in &interpreters {
+            for (generation, head) in interpreter.list_heads(layout).into_iter().enumerate() {
+                marker.mark_list(generation, head);
+            }
+        }
+        let in_collection = interpreters
+            .iter()
+            .any(|i| reader.i32(i.collecting(layout)).is_ok_and(|collecting| collecting != 0));
+        marker.follow_lists();
+        let mut roots = Vec::new();
+        for interpreter in &interpreters {
+            roots.extend(visitor.roots(interpreter, python.program.pid));
+        }
+        if in_collection {
+            problems.add("frozen-inside-a-collection", || {
+                "the collector's lists were in pieces; objects were found by going through the \
+                 memory pools"
+                    .to_owned()
+            });
+            marker.sweep();
+        }
+        let interned = python.interned_3_11(reader, &marker.found.types);
+        roots.extend(interned.map(|object| RawRoot {
+            object,
+            kind: RootKind::Interned,
+            name: "interpreter.interned_strings".to_owned(),
+            namespace: false,
+        }));
+        for root in &roots {
+            if root.namespace {
+                marker.note_namespace(root.object);
+            }
+            marker.mark_root(root);
+        }
+        roots.extend(marker.mark_static_types());
+        let mut found = marker.found;
+        found.objects.number();
+        Ok(Walk {
+            python,
+            visitor,
+            options,
+            problems,
+            interpreters,
+            arenas,
+            roots,
+            found,
+            in_collection,
+        })
+    }
+
+    /// Whether the process was frozen inside a collection.
+    pub fn in_collection(&self) -> bool {
+        self.in_collection
+    }
+
+    /// How many objects were found.
+    pub fn object_count(&self) -> u64 {
+        self.found.objects.len()
+    }
+
+    /// Builds the heap: every column but the edges. Facts about the process are the caller's to
+    /// fill in.
+    pub fn heap(&self, progress: &dyn Fn(Phase)) -> Heap {
+        progress(Phase::Sizing);
+        let statics = &self.python.program.statics;
+        let blocks = Blocks { arenas: &self.arenas, statics };
+        let mut objects = columns::build(
+            &self.visitor,
+            &self.found,
+            &blocks,
+            self.in_collection,
+            &self.problems,
+        );
+        progress(Phase::Holding);
+        let mut strings = Strings::default();
+        let types = names::types(&self.found, &mut strings);
+        let roots = self.hold(&mut objects, &mut strings);
+        let names = names::objects(&self.visitor, &self.found, &objects, &mut strings);
+        let (pools, pool_table) = self.pools();
+        let caches = self.caches(&objects);
+        Heap {
+            objects,
+            types,
+            roots,
+            names,
+            strings,
+            gc: self.gc(),
+            pools,
+            pool_table,
+            caches,
+            ..Heap::default()
+        }
+    }
+
+    fn hold(&self, objects: &mut memshed_heap::Objects, strings: &mut Strings) -> Vec<Root> {
+        let names: Vec<StringId> = self.roots.iter().map(|r| strings.intern(&r.name)).collect();
+        let layout = self.visitor.layout;
+        let namespaces = &self.found.namespaces;
+        let mut labels =
+            Labels::new(self.visitor.reader, layout, namespaces, self.options.values, strings);
+        holders::find(&self.visitor, &self.found, objects, &mut labels, &self.roots, &names)
+    }
+
+    /// Tells every edge, in order of the source's handle, in batches of (source, target, label).
+    /// Names are added to `strings`.
+    ///
+    /// # Errors
+    /// Whatever `batch` returns; the walk stops there.
+    pub fn edges<E>(
+        &self,
+        strings: &mut Strings,
+        progress: &dyn Fn(Phase),
+        mut batch: impl FnMut(&[(ObjectId, ObjectId, Label)]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const BATCH: usize = 1 << 16;
+        progress(Phase::Edges);
+        let layout = self.visitor.layout;
+        let namespaces = &self.found.namespaces;
+        let labels =
+            Labels::new(self.visitor.reader, layout, namespaces, self.options.values, strings);
+        let rows = Vec::with_capacity(BATCH * 2);
+        let mut sink = EdgeRows { found: &self.found, labels, source: ObjectId(0), rows };
+        let mut row = 0;
+        for chunk in 0..self.found.objects.chunk_count() {
+            for address in self.found.objects.chunk(chunk) {
+                sink.source = ObjectId(row);
+                row += 1;
+                let at = RemoteAddr(address);
+                let of = self.visitor.reader.pointer(at.add(layout.object.ob_type.into()));
+                let Some(id) = of.ok().and_then(|of| self.found.types.known(of)) else { continue };
+                // What is torn was counted when it was found.
+                let _ = self.visitor.visit(at, self.found.types.info(id), &mut sink);
+                if sink.rows.len() >= BATCH {
+                    batch(&sink.rows)?;
+                    sink.rows.clear();
+                }
+            }
+        }
+        batch(&sink.rows)
+    }
+
+    /// What could not be read or made sense of so far.
+    pub fn problems(&self) -> Vec<memshed_heap::Problem> {
+        self.problems.list()
+    }
+
+    fn gc(&self) -> Gc {
+        let objects = std::array::from_fn(|i| self.found.generations[i].len());
+        // The interpreter made first is the last in the list.
+        let main = self.interpreters.last();
+        let gc = main.map(|main| main.read_gc(self.visitor.reader, self.visitor.layout, objects));
+        gc.and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn pools(&self) -> (memshed_heap::Pools, memshed_heap::PoolTable) {
+        let reader = self.visitor.reader;
+        let (mut pools, table) =
+            self.arenas.account(reader, self.visitor.layout, &self.problems);
+        let raw = self.interpreters.iter().map(|i| self.python.raw_blocks(reader, i));
+        pools.raw_blocks = raw.sum();
+        (pools, table)
+    }
+
+    fn caches(&self, objects: &memshed_heap::Objects) -> Vec<memshed_heap::Cache> {
+        let interned = self.roots.iter().filter(|root| root.kind == RootKind::Interned);
+        let interned: Vec<RemoteAddr> = interned.map(|root| root.object).collect();
+        crate::caches::all(&self.visitor, &self.interpreters, &self.found, objects, &interned)
+    }
+}
+
+/// Gathers edges as rows.
+struct EdgeRows<'a, 'm, M: Memory> {
+    found: &'a Found<'m, M>,
+    labels: Labels<'a, M>,
+    source: ObjectId,
+    rows: Vec<(ObjectId, ObjectId, Label)>,
+}
+
+impl<M: Memory> EdgeSink for EdgeRows<'_, '_, M> {
+    fn edge(&mut self, target: RemoteAddr, label: RawLabel<'_>) {
+        if let Some(row) = self.found.objects.rank(target.0) {
+            self.rows.push((self.source, ObjectId(row), self.labels.label(label)));
+        }
+    }
+
+    fn candidate(&mut self, word: RemoteAddr, offset: u64) {
+        self.edge(word, RawLabel::Possible(offset));
+    }
+}
+
+fn types<'m, M: Memory>(
+    visitor: &Visitor<'m, M>,
+    python: &'m Python,
+    interpreters: &[Interpreter],
+    problems: &Arc<Problems>,
+) -> Result<Types<'m, M>, WalkError> {
+    let (reader, layout) = (visitor.reader, visitor.layout);
+    let members: Vec<RemoteAddr> = interpreters
+        .iter()
+        .flat_map(|i| find::members(reader, layout, i, TYPE_SAMPLE))
+        .collect();
+    let Some(type_type) = find::type_type(reader, layout, &members) else {
+        return Err(WalkError::Implausible {
+            version: python.version(),
+            what: "none of its objects leads to the type of types".to_owned(),
+        });
+    };
+    let is_type = |at: &RemoteAddr| {
+        reader.pointer(at.add(layout.object.ob_type.into())) == Ok(type_type)
+    };
+    let sample: Vec<RemoteAddr> = members.into_iter().filter(is_type).collect();
+    Ok(Types::new(reader, layout, Arc::clone(problems), type_type, &sample))
+}
+
+/// From 3.12 on the interpreter's state keeps what used to be in static builtin types.
+fn static_types<M: Memory>(
+    reader: Reader<'_, M>,
+    python: &Python,
+    interpreters: &[Interpreter],
+) -> FxHashMap<RemoteAddr, (RemoteAddr, RemoteAddr)> {
+    let (l, s) = (&python.layout.interp, &python.layout.static_type);
+    let tables = [
+        (l.types_builtins, l.types_builtins_capacity),
+        (l.types_extensions, l.types_extensions_capacity),
+    ];
+    let mut map = FxHashMap::default();
+    let (Some(size), Some(ty), Some(dict), Some(subclasses)) =
+        (s.size, s.ty, s.tp_dict, s.tp_subclasses)
+    else {
+        return map;
+    };
+    for interpreter in interpreters {
+        for (table, capacity) in tables {
+            let (Some(table), Some(capacity)) = (table, capacity) else { continue };
+            for i in 0..capacity {
+                let at = interpreter.at.add(u64::from(table) + u64::from(i) * u64::from(size));
+                let read = |offset: u32| reader.pointer(at.add(offset.into())).unwrap_or_default();
+                if !read(ty).is_null() {
+                    // The namespaces of the main interpreter, the last in the list, win.
+                    map.insert(read(ty), (read(dict), read(subclasses)));
+                }
+            }
+        }
+    }
+    map
+}
