@@ -3,7 +3,6 @@
 //! This room must not know processes or files: views are plain data, renderers are pure.
 
 mod doctor;
-mod holder;
 mod inspect;
 mod json;
 mod page;
@@ -15,8 +14,12 @@ mod units;
 mod words;
 
 pub use doctor::{Check, CheckStatus, DoctorView};
-pub use inspect::{InspectView, LargestRow, Options, PoolsView, SortKey, TypeRow};
+pub use inspect::{InspectView, LargestRow, Options, PoolsView, TypeRow};
+pub use memshed_analysis::SortBy;
 pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
 pub use snapshot::SnapshotView;
 pub use units::{bytes, count, duration, plural, share};
+
+/// The JSON schema of what `memshed inspect --format json` writes (draft 2020-12).
+pub const INSPECT_SCHEMA: &str = include_str!("../schema/inspect.schema.json");

@@ -143,6 +143,7 @@ fn types(title: &str, name: &str, rows: &[TypeRow], view: &InspectView, page: &P
             name: format!("{} more", count(rest.len() as u64)),
             count: rest.iter().map(|t| t.count).sum(),
             gc_tracked: 0,
+            allocated_bytes: 0,
             bytes: rest.iter().map(|t| t.bytes).sum(),
         }));
     }

@@ -82,6 +82,8 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Print the JSON schema of what `inspect --format json` writes.
+    Schema,
     /// Print the manual page, in roff.
     Man {
         /// The page of this command instead of memshed's own.

@@ -21,6 +21,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memshed_target::tracer::run_if_asked();
     let cli = cli::Cli::parse();
     let settings = settings::Settings::resolve(&cli.global);
     interrupt::install();

@@ -1,7 +1,7 @@
 //! Which processes are Python, as far as can be told without freezing them.
 
-use crate::proc::{self, ProcessInfo};
-use std::path::Path;
+use crate::proc::ProcessInfo;
+use std::path::{Path, PathBuf};
 
 /// What a Python process runs, and whether memshed can read it.
 #[derive(Clone, Debug)]
@@ -13,18 +13,23 @@ pub struct Python {
 }
 
 /// What `process` runs if it is Python; `None` if it is not.
-pub fn identify(process: &ProcessInfo) -> Option<Python> {
-    let executable = process.executable.as_deref()?;
+pub fn identify(info: &ProcessInfo) -> Option<Python> {
+    // Where the kernel does not show what another user's process executes, its command line
+    // still tells what it was started as.
+    let started_as = info.command_line.first().map(PathBuf::from);
+    let executable = info.executable.clone().or(started_as)?;
+    let mappings = info.process.mappings().unwrap_or_default();
+    let files = mappings.iter().filter(|mapping| mapping.has_file());
     let name = |path: &Path| Some(path.file_name()?.to_str()?.to_string());
-    let interpreter = |name: &str| {
+    let interpreter = |name: &String| {
         ["libpython", "python", "pypy", "libpypy"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
     };
-    let names = std::iter::once(executable.to_owned()).chain(proc::mapped_files(process.pid));
-    let found = names
-        .filter_map(|path| name(&path))
-        .find(|name| interpreter(name))?;
+    let found = std::iter::once(name(&executable))
+        .chain(files.map(|mapping| name(Path::new(mapping.file_path()))))
+        .flatten()
+        .find(interpreter)?;
     Some(Python {
         version: version(&found),
         unsupported: None,

@@ -1,7 +1,8 @@
 //! From what the user calls a target to the thing itself.
 
 use crate::error::{CommandError, LookError, TargetError};
-use crate::{proc, python};
+use crate::proc::{self, ProcessInfo};
+use crate::python;
 use memshed_heap::snapshot::is_snapshot;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -44,21 +45,18 @@ pub fn find(name: &OsStr) -> Result<Target, CommandError> {
 /// The one Python process that is called `name`.
 pub fn by_name(name: &str) -> Result<i32, TargetError> {
     let me = std::process::id() as i32;
-    let candidates: Vec<proc::ProcessInfo> = proc::pids()
-        .into_iter()
-        .filter(|&pid| pid != me)
-        .filter_map(proc::info)
-        .filter(|process| is_called(process, name))
-        .filter(|process| python::identify(process).is_some())
+    let candidates: Vec<ProcessInfo> = ProcessInfo::all()
+        .filter(|info| info.pid() != me && is_called(info, name))
+        .filter(|info| python::identify(info).is_some())
         .collect();
     match candidates.as_slice() {
         [] => Err(TargetError::Unknown(name.to_string())),
-        [one] => Ok(one.pid),
+        [one] => Ok(one.pid()),
         many => Err(TargetError::Ambiguous {
             name: name.to_string(),
             candidates: many
                 .iter()
-                .map(|p| format!("{:>7}  {}", p.pid, p.command_line.join(" ")))
+                .map(|p| format!("{:>7}  {}", p.pid(), p.command_line.join(" ")))
                 .collect(),
         }),
     }
@@ -66,13 +64,13 @@ pub fn by_name(name: &str) -> Result<i32, TargetError> {
 
 /// Whether a process goes by `name`: its own, its executable's, or its script's with or without
 /// `.py`.
-fn is_called(process: &proc::ProcessInfo, name: &str) -> bool {
-    let script = proc::script(&process.command_line);
-    let executable = process.executable.as_deref().and_then(Path::file_name);
+fn is_called(info: &ProcessInfo, name: &str) -> bool {
+    let script = proc::script(&info.command_line);
+    let executable = info.executable.as_deref().and_then(Path::file_name);
     // The kernel keeps 15 bytes of a name (TASK_COMM_LEN less the final zero).
-    let same_comm = match process.comm.len() {
-        15 => name.as_bytes().get(..15) == Some(process.comm.as_bytes()),
-        _ => process.comm == name,
+    let same_comm = match info.status.comm.len() {
+        15 => name.as_bytes().get(..15) == Some(info.status.comm.as_bytes()),
+        _ => info.status.comm == name,
     };
     same_comm
         || executable == Some(OsStr::new(name))

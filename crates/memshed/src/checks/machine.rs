@@ -1,8 +1,9 @@
 //! What the machine permits, whatever the process.
 
 use super::with_sudo;
-use crate::proc::status_field;
 use memshed_report::Check;
+use memshed_target::access::{ptrace_works, yama_scope};
+use memshed_target::{Process, Status};
 use std::io::Read;
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub fn checks(virtual_env: Option<&Path>) -> Vec<Check> {
         capabilities(),
         container(),
         seccomp(),
+        ptrace(),
         memfd(),
         pagemap(),
         overcommit(),
@@ -28,17 +30,15 @@ pub fn checks(virtual_env: Option<&Path>) -> Vec<Check> {
     checks
 }
 
-/// Whether memshed has an effective capability.
-pub fn has_capability(number: u32) -> bool {
-    let own = std::process::id() as i32;
-    let mask = status_field(own, "CapEff").and_then(|m| u64::from_str_radix(&m, 16).ok());
-    mask.is_some_and(|mask| mask >> number & 1 == 1)
+/// memshed's own status; empty where it cannot be read.
+fn own_status() -> Status {
+    let own = Process::open(std::process::id() as i32);
+    own.and_then(|process| process.status()).unwrap_or_default()
 }
 
-/// Yama's setting; `None` where Yama is not in use.
-pub fn yama() -> Option<u32> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?;
-    text.trim().parse().ok()
+/// Whether memshed has an effective capability.
+pub fn has_capability(number: u32) -> bool {
+    own_status().capabilities >> number & 1 == 1
 }
 
 fn read(path: &str) -> String {
@@ -66,11 +66,17 @@ fn kernel() -> Check {
 
 /// The C library that memshed itself runs with; nothing to say where it brings its own.
 fn c_library() -> Option<Check> {
-    let maps = crate::proc::mapped_files(std::process::id() as i32);
-    let libc = maps.iter().find(|path| {
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-musl")
-    });
+    let own = Process::open(std::process::id() as i32);
+    let maps = own
+        .and_then(|process| process.mappings())
+        .unwrap_or_default();
+    let libc = maps
+        .iter()
+        .map(|mapping| Path::new(mapping.file_path()))
+        .find(|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+            name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-musl")
+        });
     let detail = match libc {
         None => "memshed brings its own".to_string(),
         Some(path) => match glibc_version(path) {
@@ -98,7 +104,7 @@ fn glibc_version(path: &Path) -> Option<String> {
 fn ptrace_scope() -> Check {
     const NAME: &str = "ptrace_scope";
     let privileged = has_capability(SYS_PTRACE);
-    match yama() {
+    match yama_scope() {
         None => Check::ok(NAME, "Yama is not in use"),
         Some(0) => Check::ok(NAME, "0: a user may look at all of its own processes"),
         Some(3) => Check::fail(
@@ -151,8 +157,7 @@ fn container() -> Check {
     let named = ["docker", "kubepods", "containerd", "libpod", "lxc"]
         .iter()
         .any(|word| groups.contains(word));
-    let own = std::process::id() as i32;
-    let nested = status_field(own, "NSpid").is_some_and(|pids| pids.split_whitespace().count() > 1);
+    let nested = own_status().namespace_pids.len() > 1;
     match (marked || named || nested, has_capability(SYS_PTRACE)) {
         (false, _) => Check::ok(NAME, "none found around memshed"),
         (true, true) => Check::ok(NAME, "memshed runs in one that has CAP_SYS_PTRACE"),
@@ -168,30 +173,30 @@ fn container() -> Check {
 
 /// Whether a system call filter lies over memshed itself.
 fn seccomp() -> Check {
-    let own = std::process::id() as i32;
-    match status_field(own, "Seccomp").as_deref() {
-        Some("0") | None => Check::ok("seccomp", "no filter over memshed"),
-        Some(_) => Check::warn(
-            "seccomp",
-            "memshed runs under a filter of system calls, which may refuse ptrace",
-            "if looking fails: `docker run --security-opt seccomp=unconfined …`, or run memshed \
-             outside",
+    match own_status().seccomp {
+        0 => Check::ok("seccomp", "no filter over memshed"),
+        _ => Check::ok("seccomp", "memshed runs under a filter of system calls"),
+    }
+}
+
+/// Whether ptrace works at all, tried on a child made for the purpose.
+fn ptrace() -> Check {
+    match ptrace_works() {
+        Ok(()) => Check::ok("ptrace", "works, as tried on a child of memshed's own"),
+        Err(error) => Check::fail(
+            "ptrace",
+            format!("is refused: {error}"),
+            "`docker run --cap-add SYS_PTRACE …`, or run memshed outside of the container",
         ),
     }
 }
 
 fn memfd() -> Check {
-    #![allow(unsafe_code)]
-    // SAFETY: the name is a constant ending in zero; the descriptor is closed at once.
-    let made = unsafe {
-        let fd = libc::memfd_create(c"memshed".as_ptr(), libc::MFD_CLOEXEC);
-        fd >= 0 && libc::close(fd) == 0
-    };
-    match made {
-        true => Check::ok("memfd", "memfd_create works"),
-        false => Check::warn(
+    match rustix::fs::memfd_create("memshed", rustix::fs::MemfdFlags::CLOEXEC) {
+        Ok(_) => Check::ok("memfd", "memfd_create works"),
+        Err(error) => Check::warn(
             "memfd",
-            format!("memfd_create: {}", std::io::Error::last_os_error()),
+            format!("memfd_create: {error}"),
             "memshed copies into ordinary memory instead",
         ),
     }

@@ -1,6 +1,5 @@
 //! What `doctor` checks. Checks look and never change anything.
 
-pub mod cgroup;
 pub mod machine;
 pub mod process;
 

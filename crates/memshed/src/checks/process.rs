@@ -1,124 +1,53 @@
 //! What one process permits.
 
-use super::machine::{SYS_ADMIN, SYS_PTRACE, has_capability, yama};
-use super::{cgroup, with_sudo};
-use crate::{proc, python};
+use super::{machine, with_sudo};
+use crate::proc::ProcessInfo;
+use crate::python;
 use memshed_report::{Check, bytes};
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use memshed_target::access::{self, Obstacle};
+use memshed_target::{GroupLimit, Process};
 
-/// All checks of a process, which exists.
-pub fn checks(pid: i32) -> Vec<Check> {
-    let mut checks = vec![interpreter(pid), permission(pid), tracer(pid)];
+/// All checks of a process.
+pub fn checks(process: &Process) -> Vec<Check> {
+    let mut checks = vec![interpreter(process)];
+    checks.extend(permission(process));
     checks.extend([
-        state(pid),
-        filter(pid),
-        namespace(pid),
-        memory_room(pid),
-        process_room(pid),
-        pagemap(pid),
+        state(process),
+        namespace(process),
+        memory_room(process),
+        process_room(process),
+        pagemap(process),
     ]);
     checks
 }
 
 /// Why memshed could not look at a process, in a few words; `None` if it can.
-pub fn why_not(pid: i32) -> Option<String> {
-    if let Some(tracer) = traced_by(pid) {
-        return Some(format!("already traced by process {tracer}"));
-    }
-    refused(pid).map(|refusal| refusal.why)
-}
-
-/// A refusal of the kernel's, and what to do about it.
-pub struct Refusal {
-    /// Why, as far as can be told.
-    pub why: String,
-    /// What to do.
-    pub hint: String,
-}
-
-/// Whether the kernel refuses to let memshed look at `pid`.
-pub fn refused(pid: i32) -> Option<Refusal> {
-    // Opening a process's memory passes exactly the check that ptrace makes
-    // (PTRACE_MODE_ATTACH, ptrace(2)), and touches nothing.
-    match std::fs::File::open(format!("/proc/{pid}/mem")) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Some(reason(pid)),
-        _ => None,
+pub fn why_not(process: &Process) -> Option<String> {
+    match access::check(process) {
+        Ok(access) => access.obstacles.first().map(Obstacle::sentence),
+        Err(error) => Some(error.to_string()),
     }
 }
 
-/// The likeliest reason for a refusal, in the order in which the kernel checks.
-fn reason(pid: i32) -> Refusal {
-    let sudo = format!("`{}`", with_sudo(&format!("inspect {pid}")));
-    let uid = |pid| {
-        let uids = proc::status_field(pid, "Uid")?;
-        uids.split_whitespace().nth(1)?.parse::<u32>().ok()
-    };
-    let own = std::process::id() as i32;
-    let (mine, theirs) = (uid(own), uid(pid));
-    if mine != theirs {
-        let user = theirs.map_or("another user".into(), proc::user_name);
-        return Refusal {
-            why: format!("it belongs to {user}"),
-            hint: sudo,
-        };
-    }
-    // A process that may not be dumped shows its directory as root's (proc(5)).
-    let owner = std::fs::metadata(format!("/proc/{pid}"))
-        .map(|m| m.uid())
-        .ok();
-    if owner != theirs {
-        return Refusal {
-            why: "it protects itself (not dumpable)".into(),
-            hint: sudo,
-        };
-    }
-    match yama() {
-        Some(3) => Refusal {
-            why: "kernel.yama.ptrace_scope is 3: nobody may".into(),
-            hint: "only a reboot with a lower setting changes that".into(),
-        },
-        Some(scope @ 1..) => Refusal {
-            why: format!("kernel.yama.ptrace_scope is {scope}"),
-            hint: format!("{sudo}, or `sudo sysctl kernel.yama.ptrace_scope=0`"),
-        },
-        _ => Refusal {
-            why: "the kernel refuses it: a container or a security module".into(),
-            hint: format!(
-                "{sudo}; in a container give it CAP_SYS_PTRACE (`docker run --cap-add SYS_PTRACE`)"
-            ),
-        },
-    }
-}
-
-/// The process that traces `pid`, if any.
-fn traced_by(pid: i32) -> Option<i32> {
-    let tracer = proc::status_field(pid, "TracerPid")?.parse().ok()?;
-    (tracer != 0).then_some(tracer)
-}
-
-fn interpreter(pid: i32) -> Check {
+fn interpreter(process: &Process) -> Check {
     const NAME: &str = "interpreter";
-    let Some(process) = proc::info(pid) else {
-        return Check::fail(
-            NAME,
-            "the kernel's own thread, or a process that has ended",
-            "`memshed ps` lists the Python processes",
-        );
+    const OTHERS: &str = "`memshed ps` lists the Python processes";
+    let Some(info) = ProcessInfo::of(process.clone()) else {
+        return Check::fail(NAME, "it has ended, or is part of the kernel", OTHERS);
     };
-    match python::identify(&process) {
-        None if process.executable.is_none() => Check::warn(
+    match python::identify(&info) {
+        None if info.executable.is_none() => Check::warn(
             NAME,
             "cannot be told: the kernel does not show what it executes",
-            format!("`{}`", with_sudo(&format!("doctor {pid}"))),
+            format!("`{}`", with_sudo(&format!("doctor {}", process.pid()))),
         ),
         None => Check::fail(
             NAME,
             format!(
                 "not Python: {}",
-                process.executable.unwrap_or_default().display()
+                info.executable.unwrap_or_default().display()
             ),
-            "`memshed ps` lists the Python processes",
+            OTHERS,
         ),
         Some(python) => match python.unsupported {
             None => Check::ok(NAME, format!("Python {}", python.version)),
@@ -131,127 +60,110 @@ fn interpreter(pid: i32) -> Check {
     }
 }
 
-fn permission(pid: i32) -> Check {
-    match refused(pid) {
-        None => Check::ok("permission", "the kernel lets memshed look"),
-        Some(refusal) => Check::fail("permission", refusal.why, refusal.hint),
+/// Whether the kernel lets memshed look, and what changes how it does.
+fn permission(process: &Process) -> Vec<Check> {
+    const NAME: &str = "permission";
+    let pid = process.pid();
+    let sudo = || format!("`{}`", with_sudo(&format!("inspect {pid}")));
+    let access = match access::check(process) {
+        Ok(access) => access,
+        Err(error) => return vec![Check::fail(NAME, error.to_string(), sudo())],
+    };
+    let mut checks: Vec<Check> = access
+        .obstacles
+        .iter()
+        .map(|obstacle| {
+            let remedy = obstacle
+                .remedy(pid)
+                .unwrap_or_else(|| "nothing helps".into());
+            Check::fail(NAME, obstacle.sentence(), remedy)
+        })
+        .collect();
+    if checks.is_empty() {
+        checks.push(Check::ok(NAME, "the kernel lets memshed look"));
     }
+    let remark = |remark: &String| Check::ok("method", remark.clone());
+    checks.extend(access.remarks.iter().map(remark));
+    checks
 }
 
-fn tracer(pid: i32) -> Check {
-    match traced_by(pid) {
-        None => Check::ok("tracer", "nobody traces it"),
-        Some(tracer) => {
-            let who = proc::info(tracer).map_or(String::new(), |p| format!(" ({})", p.comm));
-            Check::fail(
-                "tracer",
-                format!("process {tracer}{who} traces it already; there can be but one"),
-                "let that debugger, strace or other memshed end first",
-            )
-        }
-    }
-}
-
-fn state(pid: i32) -> Check {
-    match proc::state(pid) {
-        Some('T') => Check::ok("state", "stopped; memshed leaves it so"),
-        Some('t') => Check::ok("state", "stopped by a tracer"),
-        Some('D') => Check::warn(
+fn state(process: &Process) -> Check {
+    match process.status().map(|status| status.state) {
+        Ok('T') => Check::ok("state", "stopped; memshed leaves it so"),
+        Ok('D') => Check::warn(
             "state",
             "waits for a device and cannot be stopped just now",
             "memshed waits for it up to a limit; try again",
         ),
-        Some('Z') => Check::fail("state", "has ended", "its parent has yet to take notice"),
-        Some(_) => Check::ok("state", "runs or sleeps"),
-        None => Check::fail(
+        Ok('Z' | 'X') | Err(_) => Check::fail(
             "state",
-            "has ended",
+            "it has ended",
             "`memshed ps` lists the Python processes",
         ),
+        Ok(_) => Check::ok("state", "runs or sleeps"),
     }
 }
 
-/// The target's own system call filter, which an injected fork must pass.
-fn filter(pid: i32) -> Check {
-    match proc::status_field(pid, "Seccomp").as_deref() {
-        Some("0") | None => Check::ok("filter", "no seccomp filter over it"),
-        Some(_) if has_capability(SYS_ADMIN) => Check::ok(
-            "filter",
-            "a seccomp filter, which memshed may suspend for the fork",
-        ),
-        Some(_) => Check::warn(
-            "filter",
-            "a seccomp filter: memshed pauses it instead of forking",
-            format!(
-                "with CAP_SYS_ADMIN the filter is suspended: `{}`",
-                with_sudo(&format!("inspect {pid}"))
-            ),
-        ),
-    }
-}
-
-fn namespace(pid: i32) -> Check {
-    let pids = proc::status_field(pid, "NSpid").unwrap_or_default();
-    match pids.split_whitespace().skip(1).last() {
-        Some(inner) => Check::ok(
+fn namespace(process: &Process) -> Check {
+    let pids = process.status().map(|status| status.namespace_pids);
+    match pids.unwrap_or_default().as_slice() {
+        [_, .., inner] => Check::ok(
             "namespace",
             format!("in a container, where it is process {inner}"),
         ),
-        None => Check::ok("namespace", "shares memshed's view of processes"),
+        _ => Check::ok("namespace", "shares memshed's view of processes"),
     }
 }
 
 /// Whether the pages that are copied while a fork lives have room in the control group.
-fn memory_room(pid: i32) -> Check {
+fn memory_room(process: &Process) -> Check {
     const NAME: &str = "memory_room";
-    let rss = proc::info(pid).map_or(0, |process| process.rss_bytes);
-    match cgroup::memory(pid) {
-        None => Check::ok(NAME, "its control group has no memory limit"),
-        Some(limit) if limit.room() >= rss => Check::ok(
+    let rss = process.status().map_or(0, |status| status.rss);
+    let Some(limit) = process.groups().memory_limit() else {
+        return Check::ok(NAME, "its control group has no memory limit");
+    };
+    let room = format!(
+        "{} left of its control group's {}",
+        bytes(limit.left()),
+        bytes(limit.limit)
+    );
+    match limit.left() >= rss {
+        true => Check::ok(NAME, room),
+        false => Check::warn(
             NAME,
-            format!(
-                "{} left of its control group's {}",
-                bytes(limit.room()),
-                bytes(limit.limit)
-            ),
-        ),
-        Some(limit) => Check::warn(
-            NAME,
-            format!(
-                "{} left of its control group's {}, less than its {}: memshed pauses it where a \
-                 fork is unwise",
-                bytes(limit.room()),
-                bytes(limit.limit),
-                bytes(rss)
-            ),
-            "raise the container's memory limit for the shorter stop by a fork",
+            format!("{room}, less than its {}: a fork may be unwise", bytes(rss)),
+            "memshed pauses it then; a higher limit for the container allows the shorter stop by \
+             a fork",
         ),
     }
 }
 
 /// Whether one more process is allowed, which a fork needs.
-fn process_room(pid: i32) -> Check {
+fn process_room(process: &Process) -> Check {
     const NAME: &str = "process_room";
-    match cgroup::processes(pid) {
-        Some(limit) if limit.room() == 0 => Check::warn(
+    let used = |limit: &GroupLimit| format!("{} of {} processes", limit.usage, limit.limit);
+    match process.groups().pids_limit() {
+        None => Check::ok(NAME, "no limit on processes"),
+        Some(limit) if limit.left() > 0 => Check::ok(NAME, used(&limit)),
+        Some(limit) => Check::warn(
             NAME,
-            format!("its control group has all of its {} processes", limit.limit),
+            format!("its control group has all of its {}", used(&limit)),
             "raise pids.max; until then memshed pauses it instead of forking",
         ),
-        Some(limit) => Check::ok(NAME, format!("{} of {} processes", limit.used, limit.limit)),
-        None => Check::ok(NAME, "no limit on processes"),
     }
 }
 
-fn pagemap(pid: i32) -> Check {
-    match std::fs::File::open(format!("/proc/{pid}/pagemap")) {
-        Ok(_) => Check::ok("its_pagemap", "readable"),
+fn pagemap(process: &Process) -> Check {
+    const NAME: &str = "its_pagemap";
+    let path = format!("/proc/{}/pagemap", process.pid());
+    match std::fs::File::open(&path) {
+        Ok(_) => Check::ok(NAME, "readable"),
         Err(error) => Check::warn(
-            "its_pagemap",
-            format!("/proc/{pid}/pagemap: {error}"),
-            match has_capability(SYS_PTRACE) {
+            NAME,
+            format!("{path}: {error}"),
+            match machine::has_capability(machine::SYS_PTRACE) {
                 true => "memshed reads more than it needs without it".to_string(),
-                false => format!("`{}`", with_sudo(&format!("inspect {pid}"))),
+                false => format!("`{}`", with_sudo(&format!("inspect {}", process.pid()))),
             },
         ),
     }

@@ -5,7 +5,7 @@ use crate::cli::{InspectArgs, Sort};
 use crate::error::CommandError;
 use crate::obtain;
 use crate::printer::Printer;
-use memshed_report::{InspectView, Options, SortKey};
+use memshed_report::{InspectView, Options, SortBy};
 
 /// Looks and reports.
 pub fn run(args: &InspectArgs, printer: &Printer) -> Result<Status, CommandError> {
@@ -13,9 +13,9 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> Result<Status, CommandError
     let options = Options {
         top: args.top,
         sort: match args.sort {
-            Sort::Bytes => SortKey::Bytes,
-            Sort::Count => SortKey::Count,
-            Sort::Name => SortKey::Name,
+            Sort::Bytes => SortBy::Bytes,
+            Sort::Count => SortBy::Count,
+            Sort::Name => SortBy::Name,
         },
         filter: args.filter.clone(),
         by_module: args.by_module,

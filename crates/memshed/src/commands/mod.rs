@@ -6,6 +6,7 @@ mod doctor;
 mod inspect;
 mod man;
 mod ps;
+mod schema;
 mod snapshot;
 
 use crate::cli::Command;
@@ -34,6 +35,7 @@ pub fn run(
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
+        Command::Schema => schema::run(printer),
         Command::Man { page } => man::run(page.as_deref(), printer),
     }
 }

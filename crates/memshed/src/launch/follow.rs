@@ -9,7 +9,7 @@ use super::start::Started;
 use super::symbols;
 use super::trace::{self, Access, Event};
 use crate::error::LaunchError;
-use crate::proc;
+use memshed_target::Process;
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -274,7 +274,12 @@ fn entry(pid: i32) -> Option<u64> {
 
 fn wait_until_stopped(pid: i32) -> io::Result<()> {
     let until = Instant::now() + STOP_LIMIT;
-    while proc::state(pid) != Some('T') {
+    let stopped = || {
+        Process::open(pid)
+            .and_then(|p| p.status())
+            .is_ok_and(|s| s.state == 'T')
+    };
+    while !stopped() {
         if Instant::now() >= until {
             return Err(io::ErrorKind::TimedOut.into());
         }

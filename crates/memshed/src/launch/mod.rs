@@ -8,6 +8,7 @@ mod trace;
 use crate::error::LaunchError;
 use crate::interrupt::OnInterrupt;
 use crate::proc;
+use rustix::process::{Pid, Signal, WaitOptions};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -76,13 +77,13 @@ impl Drop for Group {
 /// grace with SIGKILL.
 fn end(group: i32, by_itself: bool) {
     if !by_itself {
-        signal(group, libc::SIGTERM);
+        signal(group, Signal::TERM);
     }
-    signal(group, libc::SIGCONT);
+    signal(group, Signal::CONT);
     let until = Instant::now() + GRACE;
     while alive(group) {
         if Instant::now() >= until {
-            signal(group, libc::SIGKILL);
+            signal(group, Signal::KILL);
             break;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -96,16 +97,17 @@ fn alive(group: i32) -> bool {
     proc::group_lives(group)
 }
 
-fn signal(group: i32, signal: i32) {
-    #![allow(unsafe_code)]
-    // SAFETY: a plain system call; the group was made by memshed and is not yet reused, since
-    // its leader is memshed's child and memshed alone reaps it, last.
-    unsafe { libc::kill(-group, signal) };
+/// Sends a signal to all of the group. Its number is not yet reused: its leader is memshed's
+/// child, and a group is gone only when all of it is.
+fn signal(group: i32, signal: Signal) {
+    if let Some(group) = Pid::from_raw(group) {
+        // Nobody left to hear it is fine.
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
 }
 
 /// Takes notice of the end of the group's leader, if it has ended.
 fn reap(leader: i32) {
-    #![allow(unsafe_code)]
-    // SAFETY: without a place for the status nothing is written.
-    unsafe { libc::waitpid(leader, std::ptr::null_mut(), libc::WNOHANG) };
+    // Already taken notice of while it was followed is fine too.
+    let _ = rustix::process::waitpid(Pid::from_raw(leader), WaitOptions::NOHANG);
 }

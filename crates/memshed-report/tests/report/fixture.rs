@@ -1,0 +1,200 @@
+//! A small heap made by hand: a web shop with a cache that is too large.
+
+use memshed_heap::{
+    Cache, Container, Gc, Generation, Heap, Label, LabelKind, MemoryPart, Method, ObjectId,
+    Objects, Pools, Problem, Process, Root, RootKind, SnapshotInfo, Type, TypeId,
+};
+
+/// The heap.
+pub fn heap() -> Heap {
+    let mut heap = Heap {
+        process: process(),
+        snapshot: snapshot(),
+        gc: gc(),
+        pools: pools(),
+        memory: memory(),
+        caches: caches(),
+        ..Heap::default()
+    };
+    for (module, name) in [
+        ("builtins", "dict"),
+        ("builtins", "str"),
+        ("builtins", "list"),
+        ("builtins", "module"),
+        ("shop.models", "shop.models.Customer"),
+        ("shop", "shop.make.<locals>.\x1b[31mRed"),
+    ] {
+        let row = Type {
+            name: heap.strings.intern(name),
+            module: heap.strings.intern(module),
+            address: 0x5000_0000,
+            object: ObjectId::NONE,
+        };
+        heap.types.push(row);
+    }
+    let (dict, str_, list, module, customer, red) = (0, 1, 2, 3, 4, 5);
+    let names = ["__dict__", "CACHE", "users", "orders", "shop", "name"];
+    let [dunder, cache, users, orders, shop, name] = names.map(|n| heap.strings.intern(n));
+    let attribute = |name| Label::named(LabelKind::Attribute, name);
+    let key = |name| Label::named(LabelKind::Key, name);
+    // The module, its dictionary, the cache in it, and what the cache holds.
+    let rows = [
+        (module, 72, 2, ObjectId::NONE, Label(0)),
+        (dict, 4_704, 2, ObjectId(0), attribute(dunder)),
+        (dict, 41_943_136, 2, ObjectId(1), key(cache)),
+        (list, 8_448_728, 2, ObjectId(2), key(users)),
+        (list, 1_048, 1, ObjectId(2), key(orders)),
+        (
+            customer,
+            48,
+            0,
+            ObjectId(3),
+            Label::new(LabelKind::Index, 0),
+        ),
+        (
+            customer,
+            48,
+            0,
+            ObjectId(3),
+            Label::new(LabelKind::Index, 1),
+        ),
+        (
+            customer,
+            48,
+            3,
+            ObjectId(3),
+            Label::new(LabelKind::Index, 2),
+        ),
+        (
+            str_,
+            1_000_049,
+            Objects::UNTRACKED,
+            ObjectId(5),
+            attribute(name),
+        ),
+        (
+            str_,
+            57,
+            Objects::UNTRACKED,
+            ObjectId(2),
+            Label::new(LabelKind::KeyObject, 7),
+        ),
+        (red, 56, 0, ObjectId::NONE, Label(0)),
+    ];
+    for (i, (kind, size, generation, holder, label)) in rows.into_iter().enumerate() {
+        let objects = &mut heap.objects;
+        objects.address.push(0x7f00_0000_1000 + 0x100 * i as u64);
+        objects.type_id.push(TypeId(kind));
+        objects.size.push(size);
+        objects.allocated.push(size.next_multiple_of(16));
+        objects.refcount.push(1);
+        objects.generation.push(generation);
+        objects.holder.push(holder);
+        objects.holder_label.push(label);
+    }
+    heap.roots.push(Root {
+        object: ObjectId(0),
+        kind: RootKind::Module,
+        name: shop,
+    });
+    heap.names.insert(ObjectId(0), shop);
+    heap
+}
+
+fn process() -> Process {
+    Process {
+        pid: 4711,
+        python: "3.12.1".into(),
+        executable: "/usr/local/bin/python3.12".into(),
+        uptime_seconds: 273_600.0,
+        threads: 14,
+        rss_bytes: 100_000_000,
+        pss_bytes: 97_500_000,
+        uss_bytes: 95_000_000,
+        swap_bytes: 0,
+        peak_rss_bytes: 130_000_000,
+        container: Some(Container {
+            limit_bytes: 256_000_000,
+            used_bytes: 180_000_000,
+        }),
+    }
+}
+
+fn snapshot() -> SnapshotInfo {
+    SnapshotInfo {
+        method: Method::Fork,
+        method_reason: None,
+        taken_at: 1_795_465_859.0,
+        stopped_ms: 5.8,
+        seconds: 1.42,
+        problems: vec![Problem {
+            kind: "torn_object".into(),
+            count: 3,
+            example: "0x7f0000001000: a list of 2^61 items".into(),
+        }],
+    }
+}
+
+fn gc() -> Gc {
+    let generation = |objects, threshold, collections, collected| Generation {
+        objects,
+        threshold,
+        collections,
+        collected,
+        uncollectable: 0,
+    };
+    Gc {
+        enabled: true,
+        generations: vec![
+            generation(3, 700, 12_345, 678_901),
+            generation(1, 10, 1_122, 0),
+            generation(4, 10, 17, -1),
+        ],
+        frozen: 1,
+    }
+}
+
+fn pools() -> Pools {
+    Pools {
+        arenas: 12,
+        arena_bytes: 1_048_576,
+        pools: 768,
+        free_pools: 34,
+        pool_bytes: 16_384,
+        blocks: 98_765,
+        raw_blocks: Some(4_321),
+        used_bytes: 9_000_000,
+        free_bytes: 3_500_000,
+        releasable_bytes: 417_792,
+    }
+}
+
+fn memory() -> Vec<MemoryPart> {
+    [
+        ("python objects", 60_000_000),
+        ("free pools", 557_056),
+        ("free blocks", 2_942_944),
+        ("libraries", 12_000_000),
+        ("unexplained", 24_500_000),
+    ]
+    .into_iter()
+    .map(|(category, bytes)| MemoryPart {
+        category: category.into(),
+        bytes,
+    })
+    .collect()
+}
+
+fn caches() -> Vec<Cache> {
+    [
+        ("tuple free lists", 120, 7_680),
+        ("interned strings", 5_432, 393_216),
+    ]
+    .into_iter()
+    .map(|(name, entries, bytes)| Cache {
+        name: name.into(),
+        entries,
+        bytes,
+    })
+    .collect()
+}

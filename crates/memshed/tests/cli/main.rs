@@ -1,0 +1,8 @@
+//! The command as users meet it: through its binary.
+
+mod errors;
+mod launch;
+mod machine;
+mod output;
+mod support;
+mod targets;
