@@ -196,11 +196,7 @@ fn no_permission(ground: &Ground) -> Result<String> {
 
 /// Every interpreter on this machine that memshed does not cover.
 fn unsupported(ground: &Ground) -> Result<String> {
-    let supported = |minor| ((3, 11)..=(3, 14)).contains(&minor);
-    let others: Vec<_> = interpreters::all(&ground.root)
-        .into_iter()
-        .filter(|one| !supported(one.minor()))
-        .collect();
+    let others = interpreters::unsupported();
     if others.is_empty() {
         return Err(Unmeasurable("no unsupported interpreter on this machine").into());
     }

@@ -32,7 +32,7 @@ impl Ground {
             None => build(&root)?,
         };
         ensure!(memshed.exists(), "{} is not there", memshed.display());
-        let mut pythons = interpreters::supported(&root);
+        let mut pythons = interpreters::supported();
         pythons.retain(|one| {
             only.is_empty() || only.iter().any(|v| one.version.starts_with(v.as_str()))
         });
