@@ -4,6 +4,7 @@
 //! This room must not know graphs, files or printing: it reads a [`memshed_target::Memory`] and
 //! fills the columns of a [`memshed_heap::Heap`].
 
+mod account;
 mod caches;
 mod columns;
 mod dicts;
@@ -11,6 +12,7 @@ mod edges;
 mod find;
 mod frames;
 mod holders;
+mod identify;
 mod interpreters;
 mod labels;
 pub mod layouts;
@@ -28,5 +30,6 @@ mod strings;
 mod types;
 mod walk;
 
+pub use identify::{Identity, identify};
 pub use python::{Program, Python, WalkError, version_text};
 pub use walk::{Phase, Walk, WalkOptions};

@@ -66,7 +66,7 @@ impl<M: Memory> Visitor<'_, M> {
                 let bytes = self.variable_size(at, info)?;
                 Ok(if self.minor < 13 { bytes.next_multiple_of(8) } else { bytes })
             }
-            Kind::Type => self.type_size(at, info),
+            Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
             Kind::Generator => self.generator_size(at, info),
             _ => self.variable_size(at, info),
@@ -154,7 +154,7 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(info.basicsize + (mask.min(MAX_BYTES >> 8) + 1) * u64::from(l.entry_size))
     }
 
-    fn type_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+    fn type_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         if !self.is_heap_type(at)? {
             return Ok(self.layout.ty.size.into());
         }

@@ -16,7 +16,7 @@ use crate::read::Reader;
 use crate::roots::RawRoot;
 use crate::sizes::Blocks;
 use crate::types::Types;
-use memshed_heap::{Gc, Heap, Label, ObjectId, Root, RootKind, StringId, Strings};
+use memshed_heap::{Edges, Gc, Heap, ObjectId, Root, RootKind, StringId, Strings};
 use memshed_target::{Memory, RemoteAddr};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -189,47 +189,42 @@ impl<'m, M: Memory> Walk<'m, M> {
         holders::find(&self.visitor, &self.found, objects, &mut labels, &self.roots, &names)
     }
 
-    /// Tells every edge, in order of the source's handle, in batches of (source, target, label).
-    /// Names are added to `strings`.
-    ///
-    /// # Errors
-    /// Whatever `batch` returns; the walk stops there.
-    pub fn edges<E>(
-        &self,
-        strings: &mut Strings,
-        progress: &dyn Fn(Phase),
-        mut batch: impl FnMut(&[(ObjectId, ObjectId, Label)]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        const BATCH: usize = 1 << 16;
+    /// Every edge, in order of the source's handle. Names are added to `strings`.
+    pub fn edges(&self, strings: &mut Strings, progress: &dyn Fn(Phase)) -> Edges {
         progress(Phase::Edges);
         let layout = self.visitor.layout;
         let namespaces = &self.found.namespaces;
         let labels =
             Labels::new(self.visitor.reader, layout, namespaces, self.options.values, strings);
-        let rows = Vec::with_capacity(BATCH * 2);
-        let mut sink = EdgeRows { found: &self.found, labels, source: ObjectId(0), rows };
-        let mut row = 0;
+        let mut sink = EdgeRows { found: &self.found, labels, edges: Edges::default() };
+        sink.edges.start.push(0);
         for chunk in 0..self.found.objects.chunk_count() {
             for address in self.found.objects.chunk(chunk) {
-                sink.source = ObjectId(row);
-                row += 1;
                 let at = RemoteAddr(address);
                 let of = self.visitor.reader.pointer(at.add(layout.object.ob_type.into()));
-                let Some(id) = of.ok().and_then(|of| self.found.types.known(of)) else { continue };
-                // What is torn was counted when it was found.
-                let _ = self.visitor.visit(at, self.found.types.info(id), &mut sink);
-                if sink.rows.len() >= BATCH {
-                    batch(&sink.rows)?;
-                    sink.rows.clear();
+                if let Some(id) = of.ok().and_then(|of| self.found.types.known(of)) {
+                    // What is torn was counted when it was found.
+                    let _ = self.visitor.visit(at, self.found.types.info(id), &mut sink);
                 }
+                sink.edges.start.push(sink.edges.target.len() as u64);
             }
         }
-        batch(&sink.rows)
+        sink.edges
     }
 
     /// What could not be read or made sense of so far.
     pub fn problems(&self) -> Vec<memshed_heap::Problem> {
         self.problems.list()
+    }
+
+    /// The address ranges of pymalloc's arenas, as far as they were ever used.
+    pub(crate) fn arena_ranges(&self) -> Vec<memshed_target::Range> {
+        self.arenas.ranges()
+    }
+
+    /// Bytes in pymalloc's blocks in use.
+    pub(crate) fn used_block_bytes(&self) -> u64 {
+        self.pools().0.used_bytes
     }
 
     fn gc(&self) -> Gc {
@@ -256,18 +251,18 @@ impl<'m, M: Memory> Walk<'m, M> {
     }
 }
 
-/// Gathers edges as rows.
+/// Gathers edges in columns.
 struct EdgeRows<'a, 'm, M: Memory> {
     found: &'a Found<'m, M>,
     labels: Labels<'a, M>,
-    source: ObjectId,
-    rows: Vec<(ObjectId, ObjectId, Label)>,
+    edges: Edges,
 }
 
 impl<M: Memory> EdgeSink for EdgeRows<'_, '_, M> {
     fn edge(&mut self, target: RemoteAddr, label: RawLabel<'_>) {
         if let Some(row) = self.found.objects.rank(target.0) {
-            self.rows.push((self.source, ObjectId(row), self.labels.label(label)));
+            self.edges.target.push(ObjectId(row));
+            self.edges.label.push(self.labels.label(label));
         }
     }
 

@@ -1,8 +1,13 @@
 //! From a process to its heap: freeze, copy, walk.
 
 use crate::error::LookError;
-use memshed_heap::{Heap, Method};
-use std::time::Duration;
+use memshed_cpython::{Identity, Phase, Program, Python, Walk, WalkError, WalkOptions, identify};
+use memshed_heap::{Container, Heap, Method, Problem, SnapshotInfo};
+use memshed_target::{
+    FreezeInfo, FreezeRequest, Frozen, MappingUse, Memory, Process, Session, SessionOptions,
+    TargetError, WordTest, access,
+};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How a process is to be looked at.
 #[derive(Clone, Debug, Default)]
@@ -26,9 +31,201 @@ pub trait Progress: Sync {
 }
 
 /// Looks at the process `pid`.
-pub fn look(pid: i32, _options: &LookOptions, _progress: &dyn Progress) -> Result<Heap, LookError> {
-    Err(LookError::Other {
-        pid,
-        what: "looking at live processes is not built yet".into(),
-    })
+pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<Heap, LookError> {
+    let started = Instant::now();
+    let taken_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let look = Look { pid, options, progress };
+    let process = Process::open(pid).map_err(|error| look.target_error(error))?;
+    let access = access::check(&process).map_err(|error| look.target_error(error))?;
+    access.into_result(pid).map_err(|error| look.target_error(error))?;
+    let program = look.program(&process)?;
+
+    look.progress.stage("freezing the process", None);
+    let mut session = Session::start(&process, SessionOptions::default())
+        .map_err(|error| look.target_error(error))?;
+    let uses = process.mapping_use().map_err(|error| look.target_error(error))?;
+    let frozen = look.freeze(&mut session, &program)?;
+    let python = Python::open(program, &frozen).map_err(|error| look.walk_error(error))?;
+    let walk = look.find(&python, &frozen)?;
+    // All that is needed has been read: from here on the process is on its own.
+    let info = frozen.finish().map_err(|error| look.target_error(error))?;
+    if let Some(why) = info.cut_short.clone() {
+        return Err(LookError::Other { pid, what: why });
+    }
+    let mut heap = walk.heap(&|phase| look.phase(phase));
+    if options.want_edges {
+        heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
+    }
+    heap.memory = walk.memory(&uses);
+    heap.process = look.facts(&process, python.version(), &uses)?;
+    heap.snapshot = SnapshotInfo {
+        method: method(info.method),
+        method_reason: info.reason.clone(),
+        taken_at: taken_at.as_secs_f64(),
+        stopped_ms: info.stopped.as_secs_f64() * 1e3,
+        seconds: started.elapsed().as_secs_f64(),
+        problems: problems(walk.problems(), &info),
+    };
+    Ok(heap)
+}
+
+/// What does not change during a look.
+struct Look<'a> {
+    pid: i32,
+    options: &'a LookOptions,
+    progress: &'a dyn Progress,
+}
+
+impl Look<'_> {
+    /// Where the interpreter's state is.
+    fn program(&self, process: &Process) -> Result<Program, LookError> {
+        let found = identify(process).map_err(|error| self.target_error(error))?;
+        let Some(Identity { implementation, version, program }) = found else {
+            let exe = process.exe().unwrap_or_default();
+            let executable = exe.display().to_string();
+            return Err(LookError::NotPython { pid: self.pid, executable });
+        };
+        program.map_err(|why| LookError::Unsupported {
+            pid: self.pid,
+            build: format!("{implementation} {version}").trim_end().to_owned(),
+            why: format!(": {why}"),
+        })
+    }
+
+    /// Freezes the process at a moment when no collection runs, if there is one soon.
+    fn freeze(&self, session: &mut Session, program: &Program) -> Result<Frozen, LookError> {
+        let live = session.live().map_err(|error| self.target_error(error))?;
+        let python =
+            Python::open(program.clone(), &live).map_err(|error| self.walk_error(error))?;
+        let quiet = |addr| WordTest { addr, size: 4, mask: u64::from(u32::MAX), equals: 0 };
+        let avoid = python.collecting(&live).into_iter().map(quiet).collect();
+        drop(live);
+        let request = FreezeRequest {
+            method: self.options.method.and_then(|method| match method {
+                Method::Fork => Some(memshed_target::Method::Fork),
+                Method::Pause => Some(memshed_target::Method::Pause),
+                Method::Core | Method::File => None,
+            }),
+            max_stop: self.options.max_stop,
+            avoid,
+            ..FreezeRequest::default()
+        };
+        let rehearse = |live: &memshed_target::Mirror| {
+            let options = WalkOptions { values: self.options.values };
+            // Torn as the running process is, this only has to read what will be read again.
+            if let Ok(python) = Python::open(program.clone(), live) {
+                let _ = Walk::find(&python, live, options, &|_| {});
+            }
+        };
+        session.freeze(&request, rehearse).map_err(|error| self.target_error(error))
+    }
+
+    fn find<'m, M: Memory>(
+        &self,
+        python: &'m Python,
+        memory: &'m M,
+    ) -> Result<Walk<'m, M>, LookError> {
+        let options = WalkOptions { values: self.options.values };
+        let walk = Walk::find(python, memory, options, &|phase| self.phase(phase));
+        walk.map_err(|error| self.walk_error(error))
+    }
+
+    fn phase(&self, phase: Phase) {
+        let name = match phase {
+            Phase::Finding => "finding objects",
+            Phase::Sizing => "sizing objects",
+            Phase::Holding => "finding who holds them",
+            Phase::Edges => "listing references",
+        };
+        self.progress.stage(name, None);
+    }
+
+    fn facts(
+        &self,
+        process: &Process,
+        python: String,
+        uses: &[MappingUse],
+    ) -> Result<memshed_heap::Process, LookError> {
+        let status = process.status().map_err(|error| self.target_error(error))?;
+        let sum = |of: fn(&MappingUse) -> u64| uses.iter().map(of).sum();
+        let rss_bytes = sum(|usage| usage.rss);
+        Ok(memshed_heap::Process {
+            pid: self.pid,
+            python,
+            executable: process.exe().unwrap_or_default().display().to_string(),
+            uptime_seconds: process.uptime().unwrap_or_default().as_secs_f64(),
+            threads: status.threads,
+            rss_bytes,
+            pss_bytes: sum(|usage| usage.pss),
+            uss_bytes: sum(|usage| usage.private_clean + usage.private_dirty),
+            swap_bytes: sum(|usage| usage.swap),
+            // The kernel counts its high-water mark in batches and may lag behind.
+            peak_rss_bytes: status.peak.max(rss_bytes),
+            container: process.groups().memory_limit().map(|limit| Container {
+                limit_bytes: limit.limit,
+                used_bytes: limit.usage,
+            }),
+        })
+    }
+
+    fn walk_error(&self, error: WalkError) -> LookError {
+        match error {
+            WalkError::Unsupported(why) => LookError::Unsupported {
+                pid: self.pid,
+                build: "a build of CPython".to_owned(),
+                why: format!(": {why}"),
+            },
+            error => LookError::Other { pid: self.pid, what: error.to_string() },
+        }
+    }
+
+    fn target_error(&self, error: TargetError) -> LookError {
+        let hint = error.hint();
+        match error {
+            TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
+            TargetError::Exited(pid) => LookError::Gone(pid),
+            TargetError::Denied { pid, reasons, .. } => LookError::NoPermission {
+                pid,
+                why: reasons.join("; "),
+                hint: hint.unwrap_or_else(|| "run memshed as root".to_owned()),
+            },
+            TargetError::StopTooLong { pid, predicted, allowed } => LookError::StopTooLong {
+                pid,
+                predicted_ms: predicted.as_secs_f64() * 1e3,
+                allowed_ms: allowed.as_secs_f64() * 1e3,
+            },
+            error => LookError::Other { pid: self.pid, what: error.to_string() },
+        }
+    }
+}
+
+fn method(method: memshed_target::Method) -> Method {
+    match method {
+        memshed_target::Method::Fork => Method::Fork,
+        memshed_target::Method::Pause => Method::Pause,
+    }
+}
+
+/// The walk's problems and the freeze's.
+fn problems(mut problems: Vec<Problem>, info: &FreezeInfo) -> Vec<Problem> {
+    let mut add = |kind: &str, count: u64, example: String| {
+        if count > 0 {
+            problems.push(Problem { kind: kind.to_owned(), count, example });
+        }
+    };
+    let missing: u64 = info.missing.iter().map(|range| range.len()).sum();
+    let first = info.missing.first().map_or(0, |range| range.start);
+    add(
+        "not-in-the-copy",
+        info.missing.len() as u64,
+        format!("{missing} bytes in all, the first at {first:#x}"),
+    );
+    add(
+        "threads-that-ran",
+        info.ran_meanwhile.into(),
+        "threads that slept in the kernel woke up during the freeze".to_owned(),
+    );
+    let left = info.left_behind.clone();
+    add("left-behind", u64::from(left.is_some()), left.unwrap_or_default());
+    problems
 }

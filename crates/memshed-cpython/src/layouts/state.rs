@@ -253,7 +253,7 @@ pub struct Gc {
     pub delete_later: u32,
     /// `offsetof(struct _gc_runtime_state, enabled)`.
     pub enabled: u32,
-    /// First of three `struct gc_generation`: youngest first (`young`, `old[0]`, `old[1]` in 3.14.0 to 3.14.4). In 3.13.5+ `PyGC_Head` is declared with alignment 4, which put this at 20 where GCC compiled it: check 24 too. `offsetof(struct _gc_runtime_state, generations)`.
+    /// First of three `struct gc_generation`: youngest first (`young`, `old[0]`, `old[1]` in 3.14.0 to 3.14.4). From 3.13.5 to the end of 3.13 `PyGC_Head` is declared with an alignment of 4, which by GCC's rule for typedefs puts this at 20: check the shape, and try 24. `offsetof(struct _gc_runtime_state, generations)`.
     pub generations: u32,
     /// How many lists follow `generations`, without the permanent one.
     pub generation_count: u32,

@@ -1,0 +1,122 @@
+//! Whether a process is Python, which one, and where its state is: told from its files alone,
+//! without stopping it or reading its memory.
+
+use crate::layouts::{Build, layout_for};
+use crate::python::{Program, version_text};
+use memshed_target::elf::{Module, ModuleFile, modules};
+use memshed_target::{Mapping, Process, Range, RemoteAddr, TargetError};
+
+/// What a Python process runs.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `CPython` or `PyPy`.
+    pub implementation: &'static str,
+    /// Version such as `3.12.1`; only `3.9` where the files do not say more; empty if unknown.
+    pub version: String,
+    /// Where its state is, or why memshed can't read it, as a sentence without a full stop.
+    pub program: Result<Program, String>,
+}
+
+/// Tells what `process` runs; `None` if that is not Python.
+///
+/// # Errors
+/// If its mappings can't be read.
+pub fn identify(process: &Process) -> Result<Option<Identity>, TargetError> {
+    let mappings = process.mappings()?;
+    let exe = process.exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let exe = exe.strip_suffix(" (deleted)").unwrap_or(&exe);
+    let all = modules(&mappings);
+    let named = |module: &&Module, part: &str| {
+        let name = module.path.rsplit('/').next().unwrap_or_default();
+        let library = name.starts_with("lib") && name.contains(".so");
+        (module.path == exe || library) && name.contains(part)
+    };
+    if let Some(pypy) = all.iter().find(|module| named(module, "pypy")) {
+        return Ok(Some(pypy_identity(pypy)));
+    }
+    let libraries = all.iter().filter(|module| named(module, "python"));
+    let programs = all.iter().filter(|module| module.path == exe);
+    for module in libraries.chain(programs) {
+        if let Some(identity) = cpython(process, module, &mappings) {
+            return Ok(Some(identity));
+        }
+    }
+    Ok(None)
+}
+
+fn pypy_identity(module: &Module) -> Identity {
+    Identity {
+        implementation: "PyPy",
+        version: version_in_name(&module.path),
+        program: Err("PyPy keeps its objects in another way than CPython".to_owned()),
+    }
+}
+
+/// The interpreter in `module`, if it holds one.
+fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<Identity> {
+    let file = ModuleFile::open(process, module).ok()?;
+    let symbols = file.find_symbols(&["_PyRuntime", "Py_Version"]).ok()?;
+    let runtime = *symbols.get("_PyRuntime")?;
+    let implementation = "CPython";
+    // 3.11 and later export `Py_Version`.
+    let hex = symbols.get("Py_Version").and_then(|&at| {
+        let bytes = file.read_mapped(at, 4).ok()?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    });
+    let Some(version_hex) = hex else {
+        let version = version_in_name(&module.path);
+        let why = "only CPython 3.11 to 3.14 can be read".to_owned();
+        return Some(Identity { implementation, version, program: Err(why) });
+    };
+    let name = module.path.rsplit('/').next().unwrap_or_default();
+    // `libpython3.13t.so.1.0`, `python3.13t`, `libpython3.12d.so.1.0`.
+    let flags = name.trim_start_matches("lib").trim_start_matches("python");
+    let flags = flags.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let build = Build {
+        version_hex,
+        free_threaded: flags.starts_with('t'),
+        debug: flags.starts_with('d'),
+    };
+    let version = version_text(version_hex);
+    let program = match layout_for(build) {
+        Ok(_) => Ok(program(process.pid(), runtime, version_hex, module, mappings)),
+        Err(error) => Err(error.to_string()),
+    };
+    Some(Identity { implementation, version, program })
+}
+
+fn program(
+    pid: i32,
+    runtime: RemoteAddr,
+    version_hex: u32,
+    module: &Module,
+    mappings: &[Mapping],
+) -> Program {
+    let (mut statics, mut data): (Vec<Range>, Vec<Range>) = (Vec::new(), Vec::new());
+    // The memory that a file's data ends in (`.bss`) is anonymous and follows it without a gap.
+    let mut file = ("", 0);
+    for mapping in mappings {
+        let bss = mapping.path.is_empty() && mapping.start == file.1 && !file.0.is_empty();
+        let of = if bss { file.0 } else { mapping.path.as_str() };
+        file = (if bss || mapping.has_file() { of } else { "" }, mapping.end);
+        if !(mapping.has_file() || bss) || !mapping.private() {
+            continue;
+        }
+        statics.push(mapping.range());
+        if of == module.path && mapping.writable() && mapping.readable() {
+            data.push(mapping.range());
+        }
+    }
+    Program { pid, runtime, version_hex, statics, data }
+}
+
+/// The version in a name such as `python3.10` or `libpypy3.9-c.so`; empty if there is none.
+fn version_in_name(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let from = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
+    let parts = name[from..].split('.').map_while(|part| {
+        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        (!digits.is_empty()).then_some(digits)
+    });
+    parts.take(2).collect::<Vec<_>>().join(".")
+}
