@@ -246,8 +246,6 @@ pub const V3_12: Layout = Layout {
         slot("gc_delete_later", 112, 1),
         slot("interned_strings", 382936, 1),
         slot("str_replace_inf", 382944, 1),
-        slot("objreduce", 382952, 1),
-        slot("type_slots_pname", 382960, 1),
         slot("typing_types", 383048, 6),
         slot("interpreter_trampoline", 381736, 1),
         slot("monitoring_callables", 381784, 136),
