@@ -138,7 +138,10 @@ pub fn settle_runtime(layout: &mut Layout, main_interpreter: u32) {
     move_by(&mut runtime.strings_ascii);
     move_by(&mut runtime.strings_latin1);
     move_by(&mut runtime.tuple_empty);
-    let optional = [&mut runtime.hamt_bitmap_node_empty, &mut runtime.context_token_missing];
+    let optional = [
+        &mut runtime.hamt_bitmap_node_empty,
+        &mut runtime.context_token_missing,
+    ];
     optional.into_iter().flatten().for_each(move_by);
     // Only 3.12 has the table of static strings behind the strings.
     if let Some(interned) = &mut runtime.interned_strings
