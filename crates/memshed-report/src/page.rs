@@ -49,8 +49,10 @@ pub(crate) enum Column {
     Left,
     /// Numbers, flush right.
     Right,
-    /// Names that are shortened if the table would be too wide. At most one per table.
+    /// Names that lose their middle if the table would be too wide. At most one per table.
     Name,
+    /// Remarks that are cut, or left out, if the table would be too wide. The last one, if any.
+    Remark,
 }
 
 impl Page {
@@ -109,22 +111,23 @@ impl Page {
         out
     }
 
-    /// Shortens the cells of the `Name` column so that the table fits the page.
+    /// Shortens the cells of the column that gives way so that the table fits the page.
     fn fit(&self, columns: &[(&str, Column)], mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
-        let Some(name) = columns.iter().position(|(_, kind)| *kind == Column::Name) else {
+        let gives_way = |kind| matches!(kind, Column::Name | Column::Remark);
+        let Some(at) = columns.iter().position(|(_, kind)| gives_way(*kind)) else {
             return rows;
         };
         let widest = |i: usize| {
             let cells = rows.iter().filter_map(|row| row.get(i)).map(|s| s.width());
             cells.chain([columns[i].0.width()]).max().unwrap_or(0)
         };
-        let others: usize = (0..columns.len()).filter(|&i| i != name).map(widest).sum();
-        let room = self
-            .width
-            .saturating_sub(others + columns.len() * 2 + 1)
-            .max(20);
-        for cell in rows.iter_mut().filter_map(|row| row.get_mut(name)) {
-            *cell = shorten(cell, room);
+        let others: usize = (0..columns.len()).filter(|&i| i != at).map(widest).sum();
+        let room = self.width.saturating_sub(others + columns.len() * 2 + 1);
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+            *cell = match columns[at].1 {
+                Column::Remark => cut(cell, room),
+                _ => shorten(cell, room.max(NARROWEST)),
+            };
         }
         rows
     }
@@ -137,30 +140,49 @@ impl Page {
         let replaced = text
             .replace('–', "-")
             .replace('…', "...")
-            .replace('→', "->");
+            .replace('→', "->")
+            .replace('×', "x");
         let ascii = |c: char| if c.is_ascii() { c } else { '?' };
         replaced.chars().map(ascii).collect()
     }
 
     /// `text` wrapped at the page's width, later lines indented by `indent` columns.
     pub(crate) fn wrap(&self, text: &str, indent: usize) -> String {
-        let mut out = String::new();
-        let mut column = 0;
-        for word in text.split(' ') {
+        let words = text.trim_start_matches(' ');
+        let mut column = text.len() - words.len();
+        let mut out = " ".repeat(column);
+        let mut first = true;
+        for word in words.split(' ') {
             let width = word.width();
-            if column > indent && column + 1 + width > self.width.max(40) {
+            if !first && column > indent && column + 1 + width > self.width.max(40) {
                 out.push('\n');
                 out.push_str(&" ".repeat(indent));
                 column = indent;
-            } else if !out.is_empty() {
+            } else if !first {
                 out.push(' ');
                 column += 1;
             }
+            first = false;
             out.push_str(word);
             column += width;
         }
         self.plain(&out)
     }
+}
+
+/// Names are not shortened below this, nor are remarks shown in less room.
+const NARROWEST: usize = 20;
+
+/// `remark` in at most `width` columns, without its end where it is too long.
+fn cut(remark: &str, width: usize) -> String {
+    if remark.width() <= width {
+        return remark.to_string();
+    }
+    if width < NARROWEST {
+        return String::new();
+    }
+    let kept: String = remark.chars().take(width - 1).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// `name` in at most `width` columns, the middle left out where it is too long: the beginning

@@ -1,6 +1,7 @@
 //! The first lines of the report: the state of the process in plain words, and what to do next.
 
 use crate::inspect::InspectView;
+use crate::page::harmless;
 use crate::units::{bytes, count, share};
 use memshed_heap::Method;
 
@@ -37,23 +38,30 @@ fn size(view: &InspectView) -> String {
 }
 
 fn objects(view: &InspectView) -> String {
-    let objects = &view.objects;
-    let in_memory = objects.allocated_bytes.max(objects.bytes);
+    let bytes_held = held_by_objects(view);
     let heaviest: Vec<String> = view
         .heaviest
         .iter()
-        .map(|t| format!("{} ({})", crate::page::harmless(&t.name), bytes(t.bytes)))
+        .map(|t| format!("{} ({})", harmless(&t.name), bytes(t.bytes)))
         .collect();
-    let most = match heaviest.as_slice() {
+    let mostly = match heaviest.as_slice() {
         [] => String::new(),
-        names => format!(", most of it in {}", names.join(" and ")),
+        names => format!(", mostly {}", names.join(" and ")),
     };
     format!(
-        "{} of it ({}) hold {} Python objects{most}.",
-        bytes(in_memory),
-        share(in_memory, view.process.rss_bytes),
-        count(objects.count),
+        "Python objects take {} of it ({}): {} of them{mostly}.",
+        bytes(bytes_held),
+        share(bytes_held, view.process.rss_bytes),
+        count(view.objects.count),
     )
+}
+
+/// What the objects take, by the allocators' account where there is one.
+fn held_by_objects(view: &InspectView) -> u64 {
+    match view.objects.allocated_bytes {
+        0 => view.objects.bytes,
+        allocated => allocated,
+    }
 }
 
 fn free(view: &InspectView) -> Option<String> {
@@ -62,11 +70,11 @@ fn free(view: &InspectView) -> Option<String> {
         return None;
     }
     let returnable = match pools.releasable_bytes {
-        0 => "none of it could be given back to the system now".to_string(),
-        n => format!("{} of it could be given back to the system", bytes(n)),
+        0 => "none of that could be given back now".to_string(),
+        n => format!("{} of that could be given back now", bytes(n)),
     };
     Some(format!(
-        "{} ({}) is free but held: Python keeps it for new objects; {returnable}.",
+        "{} ({}) is free but held for new objects; {returnable}.",
         bytes(pools.free_bytes),
         share(pools.free_bytes, view.process.rss_bytes),
     ))
@@ -74,11 +82,13 @@ fn free(view: &InspectView) -> Option<String> {
 
 fn largest(view: &InspectView) -> Option<String> {
     let largest = view.largest.first()?;
+    let held_by = harmless(&largest.held_by);
+    // What no root reaches says by itself who holds it.
+    let held_by = held_by.strip_prefix("held by ").unwrap_or(&held_by);
     Some(format!(
-        "The largest single object is a {} of {}, held by {}.",
-        crate::page::harmless(&largest.type_name),
-        bytes(largest.bytes),
-        crate::page::harmless(&largest.held_by),
+        "The largest object is a {} of {}, held by {held_by}.",
+        harmless(&largest.type_name),
+        bytes(largest.bytes.max(largest.allocated_bytes)),
     ))
 }
 
@@ -90,7 +100,6 @@ fn next(view: &InspectView) -> String {
     };
     let rss = view.process.rss_bytes.max(1);
     let of_rss = |n: u64| n as f64 / rss as f64;
-    let objects = view.objects.allocated_bytes.max(view.objects.bytes);
     if of_rss(view.pools.pools.free_bytes) > 0.3 {
         return "Next: much was freed that the system does not get back; see \"Memory pools\" \
                 below. More workers or restarts after peaks keep it small."
@@ -102,7 +111,7 @@ fn next(view: &InspectView) -> String {
         return "Next: look at \"Largest objects\" below; one object alone matters here."
             .to_string();
     }
-    if of_rss(objects) < 0.4 {
+    if of_rss(held_by_objects(view)) < 0.4 {
         return "Next: most of it is not Python objects; \"Where the memory is\" below names the \
                 rest."
             .to_string();
@@ -111,7 +120,7 @@ fn next(view: &InspectView) -> String {
         Some(own) => format!(
             "Next: `memshed inspect {target} --by-module` adds up by module; --filter {} shows \
              that type alone.",
-            crate::page::harmless(&own.name)
+            harmless(&own.name)
         ),
         None => format!(
             "Next: `memshed inspect {target} --by-module` shows whose types these are; \

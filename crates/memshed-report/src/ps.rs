@@ -52,7 +52,7 @@ impl Report for PsView {
             ("UP", Column::Right),
             ("USER", Column::Left),
             ("SCRIPT", Column::Left),
-            ("LOOK", Column::Name),
+            ("LOOK", Column::Remark),
         ];
         let row = |p: &PsRow| {
             vec![

@@ -102,12 +102,13 @@ fn memory(view: &InspectView, page: &Page) -> String {
     let whole = view.process.rss_bytes;
     let widest = view.memory.iter().map(|p| p.bytes).max().unwrap_or(0);
     let rows = view.memory.iter().map(|part| {
+        let (name, remark) = words::category(&part.category);
         vec![
-            harmless(&part.category),
+            harmless(name),
             bytes(part.bytes),
             share(part.bytes, whole),
             page.bar(part.bytes, widest, 20),
-            words::category(&part.category).to_string(),
+            remark.to_string(),
         ]
     });
     let columns = [
@@ -115,7 +116,7 @@ fn memory(view: &InspectView, page: &Page) -> String {
         ("RESIDENT", Column::Right),
         ("SHARE", Column::Right),
         ("", Column::Left),
-        ("", Column::Name),
+        ("", Column::Remark),
     ];
     page.heading("Where the memory is") + &page.table(&columns, rows.collect())
 }

@@ -3,23 +3,24 @@
 use crate::units::{duration, signed};
 use memshed_heap::{Method, Problem, SnapshotInfo};
 
-/// What a category of memory is, for somebody who has never heard of it; empty where the name
-/// says it all or is not known.
-pub(crate) fn category(name: &str) -> &'static str {
+/// A category of memory for people: what it is called, and what it is. Categories that are not
+/// known here are called what they are.
+pub(crate) fn category(name: &str) -> (&str, &'static str) {
     match name {
-        "python objects" => "what the program's data is made of",
-        "python buffers" | "large blocks" => "contents of big lists, dicts, texts and the like",
-        "free blocks" => "gaps between live objects, reused by Python",
-        "free pools" => "empty pages kept for new objects",
-        "arena overhead" => "Python's own book-keeping",
-        "native heap" | "glibc heap" => "memory of C libraries and big objects",
-        "anonymous mappings" => "big arrays, and memory of C libraries",
-        "thread stacks" | "stacks" => "one for each thread",
-        "libraries" => "programs' and libraries' code and data",
-        "files" => "files mapped into memory",
-        "shared memory" => "shared with other processes",
-        "unexplained" => "what memshed cannot attribute",
-        _ => "",
+        "python_objects" => (
+            "Python objects",
+            "small ones; big contents are in malloc's memory",
+        ),
+        "python_free" => ("Python, free", "held for new objects"),
+        "malloc" => ("malloc", "big objects, and memory of C libraries"),
+        "anonymous" => ("anonymous", "big arrays, and memory of C libraries"),
+        "stacks" => ("stacks", "one for each thread"),
+        "libraries" => ("libraries", "code and data of programs and libraries"),
+        "files" => ("files", "files mapped into memory"),
+        "shared" => ("shared", "shared with other processes"),
+        "kernel" => ("kernel", "pages that the kernel lends"),
+        "unexplained" => ("unexplained", "what memshed cannot attribute"),
+        other => (other, ""),
     }
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn frozen(snapshot: &SnapshotInfo) -> String {
 
 /// A problem in words.
 pub(crate) fn problem(problem: &Problem) -> String {
-    let kind = problem.kind.replace('_', " ");
+    let kind = problem.kind.replace(['_', '-'], " ");
     let times = signed(i64::try_from(problem.count).unwrap_or(i64::MAX));
     match problem.example.as_str() {
         "" => format!("{times} × {kind}"),

@@ -33,17 +33,27 @@ pub trait Progress: Sync {
 /// Looks at the process `pid`.
 pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<Heap, LookError> {
     let started = Instant::now();
-    let taken_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let look = Look { pid, options, progress };
+    let taken_at = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let look = Look {
+        pid,
+        options,
+        progress,
+    };
     let process = Process::open(pid).map_err(|error| look.target_error(error))?;
     let access = access::check(&process).map_err(|error| look.target_error(error))?;
-    access.into_result(pid).map_err(|error| look.target_error(error))?;
+    access
+        .into_result(pid)
+        .map_err(|error| look.target_error(error))?;
     let program = look.program(&process)?;
 
     look.progress.stage("freezing the process", None);
     let mut session = Session::start(&process, SessionOptions::default())
         .map_err(|error| look.target_error(error))?;
-    let uses = process.mapping_use().map_err(|error| look.target_error(error))?;
+    let uses = process
+        .mapping_use()
+        .map_err(|error| look.target_error(error))?;
     let frozen = look.freeze(&mut session, &program)?;
     let python = Python::open(program, &frozen).map_err(|error| look.walk_error(error))?;
     let walk = look.find(&python, &frozen)?;
@@ -80,10 +90,18 @@ impl Look<'_> {
     /// Where the interpreter's state is.
     fn program(&self, process: &Process) -> Result<Program, LookError> {
         let found = identify(process).map_err(|error| self.target_error(error))?;
-        let Some(Identity { implementation, version, program }) = found else {
+        let Some(Identity {
+            implementation,
+            version,
+            program,
+        }) = found
+        else {
             let exe = process.exe().unwrap_or_default();
             let executable = exe.display().to_string();
-            return Err(LookError::NotPython { pid: self.pid, executable });
+            return Err(LookError::NotPython {
+                pid: self.pid,
+                executable,
+            });
         };
         program.map_err(|why| LookError::Unsupported {
             pid: self.pid,
@@ -97,7 +115,12 @@ impl Look<'_> {
         let live = session.live().map_err(|error| self.target_error(error))?;
         let python =
             Python::open(program.clone(), &live).map_err(|error| self.walk_error(error))?;
-        let quiet = |addr| WordTest { addr, size: 4, mask: u64::from(u32::MAX), equals: 0 };
+        let quiet = |addr| WordTest {
+            addr,
+            size: 4,
+            mask: u64::from(u32::MAX),
+            equals: 0,
+        };
         let avoid = python.collecting(&live).into_iter().map(quiet).collect();
         drop(live);
         let request = FreezeRequest {
@@ -111,13 +134,17 @@ impl Look<'_> {
             ..FreezeRequest::default()
         };
         let rehearse = |live: &memshed_target::Mirror| {
-            let options = WalkOptions { values: self.options.values };
+            let options = WalkOptions {
+                values: self.options.values,
+            };
             // Torn as the running process is, this only has to read what will be read again.
             if let Ok(python) = Python::open(program.clone(), live) {
                 let _ = Walk::find(&python, live, options, &|_| {});
             }
         };
-        session.freeze(&request, rehearse).map_err(|error| self.target_error(error))
+        session
+            .freeze(&request, rehearse)
+            .map_err(|error| self.target_error(error))
     }
 
     fn find<'m, M: Memory>(
@@ -125,7 +152,9 @@ impl Look<'_> {
         python: &'m Python,
         memory: &'m M,
     ) -> Result<Walk<'m, M>, LookError> {
-        let options = WalkOptions { values: self.options.values };
+        let options = WalkOptions {
+            values: self.options.values,
+        };
         let walk = Walk::find(python, memory, options, &|phase| self.phase(phase));
         walk.map_err(|error| self.walk_error(error))
     }
@@ -175,7 +204,10 @@ impl Look<'_> {
                 build: "a build of CPython".to_owned(),
                 why: format!(": {why}"),
             },
-            error => LookError::Other { pid: self.pid, what: error.to_string() },
+            error => LookError::Other {
+                pid: self.pid,
+                what: error.to_string(),
+            },
         }
     }
 
@@ -189,12 +221,19 @@ impl Look<'_> {
                 why: reasons.join("; "),
                 hint: hint.unwrap_or_else(|| "run memshed as root".to_owned()),
             },
-            TargetError::StopTooLong { pid, predicted, allowed } => LookError::StopTooLong {
+            TargetError::StopTooLong {
+                pid,
+                predicted,
+                allowed,
+            } => LookError::StopTooLong {
                 pid,
                 predicted_ms: predicted.as_secs_f64() * 1e3,
                 allowed_ms: allowed.as_secs_f64() * 1e3,
             },
-            error => LookError::Other { pid: self.pid, what: error.to_string() },
+            error => LookError::Other {
+                pid: self.pid,
+                what: error.to_string(),
+            },
         }
     }
 }
@@ -210,7 +249,11 @@ fn method(method: memshed_target::Method) -> Method {
 fn problems(mut problems: Vec<Problem>, info: &FreezeInfo) -> Vec<Problem> {
     let mut add = |kind: &str, count: u64, example: String| {
         if count > 0 {
-            problems.push(Problem { kind: kind.to_owned(), count, example });
+            problems.push(Problem {
+                kind: kind.to_owned(),
+                count,
+                example,
+            });
         }
     };
     let missing: u64 = info.missing.iter().map(|range| range.len()).sum();
@@ -226,6 +269,10 @@ fn problems(mut problems: Vec<Problem>, info: &FreezeInfo) -> Vec<Problem> {
         "threads that slept in the kernel woke up during the freeze".to_owned(),
     );
     let left = info.left_behind.clone();
-    add("left-behind", u64::from(left.is_some()), left.unwrap_or_default());
+    add(
+        "left-behind",
+        u64::from(left.is_some()),
+        left.unwrap_or_default(),
+    );
     problems
 }

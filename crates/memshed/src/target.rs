@@ -47,7 +47,7 @@ pub fn by_name(name: &str) -> Result<i32, TargetError> {
     let me = std::process::id() as i32;
     let candidates: Vec<ProcessInfo> = ProcessInfo::all()
         .filter(|info| info.pid() != me && is_called(info, name))
-        .filter(|info| python::identify(info).is_some())
+        .filter(|info| python::python(info).is_some())
         .collect();
     match candidates.as_slice() {
         [] => Err(TargetError::Unknown(name.to_string())),

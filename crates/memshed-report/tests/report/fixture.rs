@@ -171,11 +171,11 @@ fn pools() -> Pools {
 
 fn memory() -> Vec<MemoryPart> {
     [
-        ("python objects", 60_000_000),
-        ("free pools", 557_056),
-        ("free blocks", 2_942_944),
+        ("python_objects", 60_000_000),
+        ("python_free", 3_500_000),
         ("libraries", 12_000_000),
-        ("unexplained", 24_500_000),
+        ("malloc", 14_500_000),
+        ("unexplained", 10_000_000),
     ]
     .into_iter()
     .map(|(category, bytes)| MemoryPart {

@@ -35,7 +35,7 @@ fn interpreter(process: &Process) -> Check {
     let Some(info) = ProcessInfo::of(process.clone()) else {
         return Check::fail(NAME, "it has ended, or is part of the kernel", OTHERS);
     };
-    match python::identify(&info) {
+    match python::python(&info) {
         None if info.executable.is_none() => Check::warn(
             NAME,
             "cannot be told: the kernel does not show what it executes",
@@ -75,7 +75,7 @@ fn permission(process: &Process) -> Vec<Check> {
         .map(|obstacle| {
             let remedy = obstacle
                 .remedy(pid)
-                .unwrap_or_else(|| "nothing helps".into());
+                .unwrap_or_else(|| "`memshed ps` lists what can be looked at".into());
             Check::fail(NAME, obstacle.sentence(), remedy)
         })
         .collect();

@@ -17,7 +17,7 @@ pub fn run(printer: &Printer) -> Result<Status, CommandError> {
 
 /// The row of a process, if it is Python.
 fn row(info: ProcessInfo) -> Option<PsRow> {
-    let python = python::identify(&info)?;
+    let python = python::python(&info)?;
     let why_not = python.unsupported.or_else(|| why_not(&info.process));
     let script = match proc::script(&info.command_line) {
         script if script.is_empty() => info.status.comm.clone(),
