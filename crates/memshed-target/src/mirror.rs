@@ -57,7 +57,7 @@ impl Mirror {
         &self.runs
     }
 
-    /// How many bytes have been asked of the target so far.
+    /// How many bytes have been copied so far.
     pub fn fetched_bytes(&self) -> u64 {
         self.copied.load(Ordering::Relaxed)
     }
@@ -77,7 +77,7 @@ impl Mirror {
         if let Some(bytes) = self.placement.bytes_anywhere(at.0, len) {
             return Ok(bytes);
         }
-        let there = self.fetch(&[self.widen(at.0, end, run)]);
+        let there = self.fetch(&[self.widen(at.0, end, run)]).is_some();
         if let Some(bytes) = self.placement.bytes_anywhere(at.0, len) {
             return Ok(bytes);
         }
@@ -108,11 +108,12 @@ impl Mirror {
         }
     }
 
-    /// Has the tracer copy `ranges`. Whether there was still something to copy from.
-    fn fetch(&self, ranges: &[Range]) -> bool {
-        self.copied
-            .fetch_add(ranges.iter().map(|r| r.len()).sum(), Ordering::Relaxed);
-        self.link.fetch(self.area, ranges)
+    /// Has the tracer copy `ranges`. `None` if there is nothing to copy from any more.
+    fn fetch(&self, ranges: &[Range]) -> Option<Vec<Range>> {
+        let copied = self.link.fetch(self.area, ranges)?;
+        let bytes = copied.iter().map(|r| r.len()).sum();
+        self.copied.fetch_add(bytes, Ordering::Relaxed);
+        Some(copied)
     }
 
     /// `range` without what is not mapped.
@@ -139,10 +140,10 @@ impl Memory for Mirror {
 
     fn prefetch(&self, ranges: &[Range]) {
         let wanted: Vec<Range> = ranges.iter().flat_map(|&r| self.clip(r)).collect();
-        if wanted.is_empty() || !self.fetch(&wanted) {
+        if wanted.is_empty() {
             return;
         }
-        for range in wanted.iter().flat_map(|&r| self.placement.present_runs(r)) {
+        for range in self.fetch(&wanted).unwrap_or_default() {
             os::populate_for_reading(self.placement.local(range.start), range.len());
         }
     }

@@ -243,24 +243,14 @@ pub(crate) fn kill(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Binds the calling thread to one processor, and returns the old set to go back to.
-pub(crate) fn bind_to_cpu(cpu: usize) -> io::Result<libc::cpu_set_t> {
-    // SAFETY: the sets are plain bits; CPU_SET ignores numbers out of range.
+/// Binds the calling thread to one processor.
+pub(crate) fn bind_to_cpu(cpu: usize) -> io::Result<()> {
+    // SAFETY: the set is plain bits; CPU_SET ignores numbers out of range.
     unsafe {
-        let size = size_of::<libc::cpu_set_t>();
-        let mut old: libc::cpu_set_t = std::mem::zeroed();
-        result(i64::from(libc::sched_getaffinity(0, size, &mut old)))?;
         let mut one: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut one);
-        result(i64::from(libc::sched_setaffinity(0, size, &one)))?;
-        Ok(old)
+        result(i64::from(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one))).map(drop)
     }
-}
-
-/// Undoes [`bind_to_cpu`].
-pub(crate) fn unbind_from_cpu(old: &libc::cpu_set_t) {
-    // SAFETY: `old` came from sched_getaffinity.
-    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), old) };
 }
 
 /// The thread id of the caller.

@@ -140,6 +140,8 @@ pub(crate) struct Fetch {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Fetched {
     pub(crate) there: bool,
+    /// What was copied; pages that do not exist are left out.
+    pub(crate) copied: Vec<Range>,
 }
 
 pub(crate) fn send<T: Serialize>(socket: &UnixStream, message: &T) -> io::Result<()> {

@@ -72,15 +72,15 @@ impl Link {
         })
     }
 
-    /// Has the tracer copy ranges. Whether it still has something to copy from.
-    pub(crate) fn fetch(&self, area: AreaId, ranges: &[Range]) -> bool {
+    /// Has the tracer copy ranges. What it has copied; `None` if it has nothing to copy from.
+    pub(crate) fn fetch(&self, area: AreaId, ranges: &[Range]) -> Option<Vec<Range>> {
         let copier = lock(&self.copier);
         let wish = Fetch {
             area,
             ranges: ranges.to_vec(),
         };
         let done = protocol::send(&copier, &wish).and_then(|()| protocol::receive(&copier));
-        done.is_ok_and(|fetched: Fetched| fetched.there)
+        done.ok().filter(|fetched: &Fetched| fetched.there).map(|fetched| fetched.copied)
     }
 }
 

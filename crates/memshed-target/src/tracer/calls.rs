@@ -26,7 +26,7 @@ pub(super) const SYSCALL: [u8; 2] = [0x0f, 0x05];
 const EPOLL: [i64; 2] = [libc::SYS_epoll_wait, libc::SYS_epoll_pwait];
 
 /// A system call that a thread sleeps in: number and arguments.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) number: i64,
     pub(super) args: [u64; 6],

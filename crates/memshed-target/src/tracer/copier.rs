@@ -71,10 +71,14 @@ impl Source {
         maps::join(self.mappings.iter().map(Mapping::range))
     }
 
-    /// Copies what is not there yet of `ranges`.
-    pub(super) fn fetch(&self, ranges: &[Range]) {
+    /// Copies what is not there yet of `ranges`. What was copied.
+    pub(super) fn fetch(&self, ranges: &[Range]) -> Vec<Range> {
         let work = self.plan(ranges, Mode::Missing);
+        let mut copied: Vec<Range> = work.iter().map(|w| w.range).collect();
+        copied.sort_unstable();
+        let copied = maps::join(copied.into_iter());
         self.copy(work);
+        copied
     }
 
     /// All that has been copied so far.

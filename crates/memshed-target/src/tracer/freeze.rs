@@ -6,7 +6,7 @@ use super::guard;
 use super::inject::Wanted;
 use super::ptrace::{self, Event};
 use super::serve::Tracer;
-use super::stop::{self, Stop, wait_for_child};
+use super::stop::{self, Ran, Stop, wait_for_child};
 use crate::error::TargetError;
 use crate::maps::{self, Mapping};
 use crate::os::{self, Deadline};
@@ -89,8 +89,8 @@ impl Tracer {
             let Some((child, ran)) = tried? else { continue };
             self.receive_copy(child)?;
             outcome.ran_meanwhile = ran.len() as u32;
-            if !ran.is_empty() && !last {
-                restless.extend(ran);
+            if ran.iter().any(|r| r.matters) && !last {
+                restless.extend(ran.iter().filter(|r| r.may_be_woken).map(|r| r.tid));
                 longest = longest.max(self.drop_copy()?);
                 continue;
             }
@@ -109,7 +109,7 @@ impl Tracer {
         restless: &HashSet<i32>,
         last: bool,
         outcome: &mut Outcome,
-    ) -> Result<Option<(i32, Vec<i32>)>, Failed> {
+    ) -> Result<Option<(i32, Vec<Ran>)>, Failed> {
         let survey = stop::survey(self.pid, &mut self.clock, restless)?;
         let mut stop = Stop::new(
             self.pid,
@@ -119,7 +119,7 @@ impl Tracer {
             request.deadline,
         );
         let result = fork_stopped(&mut stop, request, wanted, last, outcome);
-        outcome.threads = (stop.held.len() + stop.asleep.len()) as u32 + stop.skipped;
+        outcome.threads = (stop.held.len() + stop.asleep.len()) as u32 + stop.woken + stop.skipped;
         outcome.left_asleep = stop.asleep.len() as u32;
         outcome.skipped = stop.skipped;
         outcome.stopped = stop.let_go();
@@ -181,6 +181,7 @@ impl Tracer {
         let copied = old.copied();
         let old_runs = old.runs();
         let attempts = request.attempts.max(1);
+        let mut longest = Duration::ZERO;
         for attempt in 1..=attempts {
             let last = attempt == attempts;
             wait_for_moment(self.pid, &request.avoid);
@@ -197,6 +198,7 @@ impl Tracer {
             }
             let avoided = holds(self.pid, &request.avoid);
             if !avoided && !last {
+                longest = longest.max(stop.let_go());
                 continue;
             }
             old.refresh(&copied);
@@ -206,16 +208,17 @@ impl Tracer {
                 .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
             source.fetch(&fresh);
             let ran = stop.ran_meanwhile().len() as u32;
-            let (held, asleep, skipped) = (stop.held.len(), stop.asleep.len(), stop.skipped);
-            let stopped = stop.let_go();
+            let (held, asleep) = (stop.held.len() as u32 + stop.woken, stop.asleep.len() as u32);
+            let skipped = stop.skipped;
+            let stopped = longest.max(stop.let_go());
             let outcome = Outcome {
                 area: Some(AreaId::Live),
                 regions: source.runs(),
                 stopped,
                 attempts: attempt,
                 avoided,
-                threads: (held + asleep) as u32 + skipped,
-                left_asleep: asleep as u32,
+                threads: held + asleep + skipped,
+                left_asleep: asleep,
                 skipped,
                 ran_meanwhile: ran,
                 prolonged: stop.prolonged,
@@ -327,17 +330,17 @@ fn fork_stopped(
     wanted: &Wanted,
     last: bool,
     outcome: &mut Outcome,
-) -> Result<Option<(i32, Vec<i32>)>, Failed> {
+) -> Result<Option<(i32, Vec<Ran>)>, Failed> {
     stop.stop_all()?;
     outcome.avoided = holds(stop.pid, &request.avoid);
     if !outcome.avoided && !last {
         return Ok(None);
     }
-    if stop.best_for_injection().is_none() {
-        stop.wake_one()?;
-    }
     let Some(at) = stop.best_for_injection() else {
-        return Ok(None);
+        return match last {
+            false => Ok(None),
+            true => Err(Failed::Refused("none of its threads could make a call for us".into())),
+        };
     };
     let events = stop.events();
     let done = stop.inject(at, wanted, events)?;

@@ -20,6 +20,7 @@ mod ptrace;
 mod serve;
 mod sleepers;
 mod stop;
+mod watch;
 
 pub(crate) use serve::MARKER;
 

@@ -144,11 +144,12 @@ pub(super) fn rseq_area(tid: i32) -> io::Result<u64> {
     Ok(config[0])
 }
 
-/// What has happened to `id` (-1: to any tracee), if anything. Never waits.
+/// What has happened to `id` (-1: to any tracee of the calling thread), if anything. Never waits.
 pub(super) fn poll_event(id: i32) -> io::Result<Option<(i32, Event)>> {
     let mut status = 0;
+    let options = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
     // SAFETY: status is a live integer.
-    let pid = unsafe { libc::waitpid(id, &mut status, libc::__WALL | libc::WNOHANG) };
+    let pid = unsafe { libc::waitpid(id, &mut status, options) };
     match check(libc::c_long::from(pid))? {
         0 => Ok(None),
         _ => Ok(Some((pid, decode(status)))),

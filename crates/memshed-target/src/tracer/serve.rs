@@ -86,10 +86,8 @@ fn serve_copies(socket: &UnixStream, sources: &Sources) {
     while let Ok(Fetch { area, ranges }) = protocol::receive(socket) {
         let source = sources.get(area);
         let there = source.is_some();
-        if let Some(source) = source {
-            source.fetch(&ranges);
-        }
-        if protocol::send(socket, &Fetched { there }).is_err() {
+        let copied = source.map(|s| s.fetch(&ranges)).unwrap_or_default();
+        if protocol::send(socket, &Fetched { there, copied }).is_err() {
             return;
         }
     }

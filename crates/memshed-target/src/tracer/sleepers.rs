@@ -21,6 +21,7 @@ pub(super) struct Sleeper {
     pub(super) uninterruptible: bool,
     /// Since when, if that is known and matters.
     pub(super) since: Option<Instant>,
+    dir: String,
     stat: File,
     runs: File,
     seen: String,
@@ -28,28 +29,44 @@ pub(super) struct Sleeper {
 
 impl Sleeper {
     /// Looks at a thread: `None` if it is running, or has gone.
-    pub(super) fn find(pid: i32, tid: i32, clock: &mut SchedulerClock) -> Option<Sleeper> {
+    pub(super) fn find(pid: i32, tid: i32) -> Option<Sleeper> {
         let dir = format!("/proc/{pid}/task/{tid}");
         let stat = File::open(format!("{dir}/stat")).ok()?;
-        let (state, cpu) = state_and_cpu(&stat)?;
+        let (state, _) = state_and_cpu(&stat)?;
         if state != 'S' && state != 'D' {
             return None;
         }
         let (runs, seen) = open_counters(&dir)?;
         let call = parse_call(&fs::read_to_string(format!("{dir}/syscall")).ok()?)?;
-        let timed = call.is_some_and(|c| !c.restarts_by_itself());
-        let since = timed.then(|| clock.asleep_since(&dir, cpu)).flatten();
         let uninterruptible = state == 'D';
         let sleeper = Sleeper {
             tid,
             call,
             uninterruptible,
-            since,
+            since: None,
+            dir,
             stat,
             runs,
             seen,
         };
         sleeper.still_asleep().then_some(sleeper)
+    }
+
+    /// Among those that should be left alone, which to wake first if one has to be.
+    pub(super) fn reluctance(&self) -> u32 {
+        self.call.map_or(u32::MAX, |c| c.reluctance())
+    }
+
+    /// Whether its call can be restarted so well that it may be woken if need be: no transfer is
+    /// cut short, and a timeout that has just begun may begin again.
+    pub(super) fn may_be_woken(&self) -> bool {
+        self.reluctance() <= 1
+    }
+
+    /// Finds out since when it has been asleep.
+    pub(super) fn note_since(&mut self, clock: &mut SchedulerClock) {
+        let cpu = state_and_cpu(&self.stat).map(|(_, cpu)| cpu);
+        self.since = cpu.and_then(|cpu| clock.asleep_since(&self.dir, cpu));
     }
 
     /// Whether it should be left alone.
@@ -129,6 +146,9 @@ fn parse_call(text: &str) -> Option<Option<Call>> {
     Some(Some(Call { number, args }))
 }
 
+/// How long a calibration may take: on a busy machine it waits for its processor.
+const CALIBRATION: Duration = Duration::from_millis(100);
+
 /// Translates the scheduler's time stamps to ours, per processor, by looking at our own.
 #[derive(Default)]
 pub(super) struct SchedulerClock {
@@ -153,14 +173,18 @@ impl SchedulerClock {
     }
 }
 
+/// In a thread of its own, since there is no saying when a busy processor has time for it.
 fn calibrate(cpu: usize) -> Option<(f64, Instant)> {
-    let old = os::bind_to_cpu(cpu).ok()?;
-    // Going to sleep and waking up stamps us.
-    std::thread::sleep(Duration::from_micros(50));
-    let now = Instant::now();
-    let stamp = exec_start(&format!("/proc/self/task/{}/sched", os::my_tid()));
-    os::unbind_from_cpu(&old);
-    stamp.map(|stamp| (stamp, now))
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        os::bind_to_cpu(cpu).ok()?;
+        // Going to sleep and waking up stamps us.
+        std::thread::sleep(Duration::from_micros(50));
+        let now = Instant::now();
+        let stamp = exec_start(&format!("/proc/self/task/{}/sched", os::my_tid()))?;
+        sender.send((stamp, now)).ok()
+    });
+    receiver.recv_timeout(CALIBRATION).ok()
 }
 
 fn exec_start(path: &str) -> Option<f64> {

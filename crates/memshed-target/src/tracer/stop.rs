@@ -1,8 +1,10 @@
 //! Stopping every thread of the target, and letting all of them go again whatever happens.
 
 use super::calls;
+use super::guard;
 use super::ptrace::{self, Event, Registers};
 use super::sleepers::{self, SchedulerClock, Sleeper};
+use super::watch::Watch;
 use crate::error::TargetError;
 use crate::os::{self, Deadline};
 use std::collections::HashSet;
@@ -13,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// After this, a thread that does not stop is looked at: in uninterruptible sleep it is skipped.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// How often and how long a thread between two pieces of a transfer is waited for.
+const NAPS: u32 = 20;
+const NAP: Duration = Duration::from_micros(50);
 
 /// Threads we are attached to that had not stopped when the others were let go. They run no code
 /// of the target before they stop, and are let go as soon as they do.
@@ -38,48 +43,76 @@ impl Late {
 }
 
 /// Detaches a thread that stopped with `event`, repairing what the stop has interrupted.
-fn release(pid: i32, tid: i32, event: Event) {
-    let signal = if let Event::Signal(signal) = event {
-        signal
-    } else {
-        0
-    };
-    if matches!(event, Event::Stopped { .. }) {
-        if let Ok(regs) = ptrace::registers(tid) {
-            repair(pid, tid, &regs, None);
+pub(super) fn release(pid: i32, tid: i32, event: Event) {
+    let regs = ptrace::registers(tid).ok();
+    release_with(pid, tid, event, regs.as_ref(), None);
+}
+
+/// The same with the thread's registers, and how long it had been asleep, if known. Whether the
+/// timeout of its call was prolonged.
+fn release_with(
+    pid: i32,
+    tid: i32,
+    event: Event,
+    regs: Option<&Registers>,
+    slept: Option<Duration>,
+) -> bool {
+    let mut prolonged = false;
+    let mut signal = if let Event::Signal(signal) = event { signal } else { 0 };
+    let interrupted = regs.filter(|r| calls::was_interrupted(r));
+    if interrupted.is_some() || signal != 0 {
+        let signals = Signals::of(pid, tid);
+        if signals.ignores(signal) {
+            signal = 0;
+        }
+        if let (0, false, Some(regs)) = (signal, signals.pending(), interrupted) {
+            prolonged = repair(pid, tid, regs, slept);
         }
     }
-    if event != Event::Ended {
-        // Fails only if the thread has been killed meanwhile.
-        let _ = ptrace::detach(tid, signal);
-    }
+    // Fails only if the thread has ended meanwhile.
+    let _ = ptrace::detach(tid, signal);
+    prolonged
 }
 
 /// Rewrites the registers of a thread whose call was interrupted by the stop and would not be
 /// restarted by the kernel. Whether the call's timeout was prolonged.
 fn repair(pid: i32, tid: i32, regs: &Registers, slept: Option<Duration>) -> bool {
-    if !calls::was_interrupted(regs) || has_pending_signal(pid, tid) {
-        return false;
-    }
-    let Some(restart) = calls::restart(pid, regs, slept) else {
-        return false;
-    };
-    // Fails only if the thread has been killed meanwhile.
+    let Some(restart) = calls::restart(pid, regs, slept) else { return false };
+    // Fails only if the thread has ended meanwhile.
     let _ = ptrace::set_registers(tid, &restart.regs);
     restart.prolonged
 }
 
-/// Whether a signal is about to be delivered to the thread: then EINTR is meant for it.
-fn has_pending_signal(pid: i32, tid: i32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")) else {
-        return false;
-    };
-    let set = |name: &str| {
-        let line = status.lines().find_map(|l| l.strip_prefix(name));
-        line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok())
-            .unwrap_or(0)
-    };
-    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+/// Sets of signals of a thread, a bit each (proc_pid_status(5)).
+struct Signals {
+    pending: u64,
+    blocked: u64,
+    ignored: u64,
+}
+
+impl Signals {
+    fn of(pid: i32, tid: i32) -> Signals {
+        let path = format!("/proc/{pid}/task/{tid}/status");
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let set = |name| u64::from_str_radix(guard::field(&status, name), 16).unwrap_or(0);
+        let by_default = [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH, libc::SIGCONT];
+        let by_default = by_default.iter().fold(0, |set, s| set | 1 << (s - 1));
+        Signals {
+            pending: set("SigPnd:") | set("ShdPnd:"),
+            blocked: set("SigBlk:"),
+            ignored: set("SigIgn:") | by_default & !set("SigCgt:"),
+        }
+    }
+
+    /// Whether a signal is about to be delivered: then an EINTR is meant for it. Ignored signals
+    /// may be pending too while the thread is traced.
+    fn pending(&self) -> bool {
+        self.pending & !self.blocked & !self.ignored != 0
+    }
+
+    fn ignores(&self, signal: i32) -> bool {
+        (1..=64).contains(&signal) && self.ignored >> (signal - 1) & 1 == 1
+    }
 }
 
 /// A thread that we are attached to.
@@ -99,16 +132,25 @@ pub(super) struct Stop<'a> {
     pub(super) pid: i32,
     pub(super) held: Vec<Held>,
     pub(super) asleep: Vec<Sleeper>,
+    chosen: Option<Sleeper>,
+    watch: Option<Watch>,
     late: &'a mut Late,
     events: &'a File,
     deadline: Deadline,
     first: Option<Instant>,
+    /// How many that were thought asleep were stopped by the watch.
+    pub(super) woken: u32,
     pub(super) skipped: u32,
     pub(super) prolonged: u32,
 }
 
 /// What was found out about the threads just before a stop.
-pub(super) struct Survey(Vec<Sleeper>);
+pub(super) struct Survey {
+    /// Those to be left asleep.
+    asleep: Vec<Sleeper>,
+    /// One that has to be woken because all of them are asleep.
+    chosen: Option<Sleeper>,
+}
 
 /// Looks which threads had better be left asleep; not those in `restless`, which are known to
 /// wake all the time.
@@ -117,10 +159,29 @@ pub(super) fn survey(
     clock: &mut SchedulerClock,
     restless: &HashSet<i32>,
 ) -> Result<Survey, TargetError> {
-    let find = |tid: &i32| Sleeper::find(pid, *tid, clock);
-    let sleepers = threads(pid)?.iter().filter_map(find).collect::<Vec<_>>();
+    let all = threads(pid)?;
     let leave = |s: &Sleeper| s.uninterruptible || (s.leave() && !restless.contains(&s.tid));
-    Ok(Survey(sleepers.into_iter().filter(leave).collect()))
+    let sleepers = all.iter().filter_map(|&tid| Sleeper::find(pid, tid));
+    let mut asleep: Vec<Sleeper> = sleepers.filter(leave).collect();
+    let mut chosen = None;
+    if asleep.len() == all.len() {
+        let candidates = asleep.iter().enumerate().filter(|(_, s)| !s.uninterruptible);
+        let best = candidates.min_by_key(|(_, s)| s.reluctance()).map(|(i, _)| i);
+        chosen = best.map(|i| asleep.swap_remove(i));
+    }
+    if let Some(sleeper) = &mut chosen {
+        sleeper.note_since(clock);
+    }
+    Ok(Survey { asleep, chosen })
+}
+
+/// A thread that ran although it was thought asleep.
+pub(super) struct Ran {
+    pub(super) tid: i32,
+    /// Whether it may have changed memory: it is not just half-way through a transfer.
+    pub(super) matters: bool,
+    /// Whether it may be stopped the next time.
+    pub(super) may_be_woken: bool,
 }
 
 /// The thread ids of a process.
@@ -142,11 +203,14 @@ impl<'a> Stop<'a> {
         Stop {
             pid,
             held: Vec::new(),
-            asleep: survey.0,
+            asleep: survey.asleep,
+            chosen: survey.chosen,
+            watch: None,
             late,
             events,
             deadline: Deadline::after(limit),
             first: None,
+            woken: 0,
             skipped: 0,
             prolonged: 0,
         }
@@ -159,6 +223,7 @@ impl<'a> Stop<'a> {
 
     /// Stops all threads but those left asleep, until no new one turns up.
     pub(super) fn stop_all(&mut self) -> Result<(), TargetError> {
+        self.watch_over_sleepers();
         let mut refused = 0;
         loop {
             let mut found = false;
@@ -166,7 +231,7 @@ impl<'a> Stop<'a> {
                 if self.knows(tid) {
                     continue;
                 }
-                match self.attach(tid, None) {
+                match self.attach(tid) {
                     Ok(()) => found = true,
                     Err(e) => refused = self.note_refusal(tid, refused, &e)?,
                 }
@@ -202,10 +267,21 @@ impl<'a> Stop<'a> {
         self.held.iter().any(|h| h.tid == tid)
             || self.asleep.iter().any(|s| s.tid == tid)
             || self.late.0.contains(&tid)
+            || self.watch.as_ref().is_some_and(|w| w.has(tid))
     }
 
-    fn attach(&mut self, tid: i32, asleep_since: Option<Instant>) -> io::Result<()> {
+    fn watch_over_sleepers(&mut self) {
+        let wakeable = self.asleep.iter().filter(|s| !s.uninterruptible).map(|s| s.tid);
+        let wakeable: Vec<i32> = wakeable.collect();
+        if !wakeable.is_empty() {
+            self.watch = Some(Watch::start(self.pid, wakeable));
+        }
+    }
+
+    fn attach(&mut self, tid: i32) -> io::Result<()> {
         let now = Instant::now();
+        let chosen = self.chosen.as_ref().filter(|c| c.tid == tid && c.still_asleep());
+        let asleep_since = chosen.and_then(|c| c.since);
         ptrace::seize(tid, ptrace::WATCH_EXEC)?;
         self.first.get_or_insert(now);
         self.held.push(Held {
@@ -219,56 +295,73 @@ impl<'a> Stop<'a> {
     }
 
     /// Stops those that were left asleep and have woken up since. Whether there were any.
-    pub(super) fn wake_the_awake(&mut self) -> Result<bool, TargetError> {
-        let (asleep, awake): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asleep)
-            .into_iter()
-            .partition(Sleeper::still_asleep);
-        self.asleep = asleep;
-        let mut any = false;
-        for sleeper in awake {
+    fn wake_the_awake(&mut self) -> Result<bool, TargetError> {
+        let mut awake = Vec::new();
+        for sleeper in std::mem::take(&mut self.asleep) {
+            match self.asleep_again(sleeper) {
+                Ok(sleeper) => self.asleep.push(sleeper),
+                Err(tid) => awake.push(tid),
+            }
+        }
+        let any = !awake.is_empty();
+        let watched = |tid| self.watch.as_ref().is_some_and(|w| w.has(tid));
+        let (watched, others): (Vec<i32>, Vec<i32>) =
+            awake.into_iter().partition(|&tid| watched(tid));
+        for tid in others {
             // Refused if it is on its way out.
-            any |= self.attach(sleeper.tid, None).is_ok();
+            let _ = self.attach(tid);
+        }
+        self.woken += watched.len() as u32;
+        if let Some(watch) = self.watch.as_ref().filter(|_| !watched.is_empty()) {
+            if !watch.stop(watched, self.deadline) {
+                return Err(self.too_slow());
+            }
         }
         Ok(any)
     }
 
-    /// Stops the thread among those asleep whose call suffers least from it.
-    pub(super) fn wake_one(&mut self) -> Result<(), TargetError> {
-        let candidates = self
-            .asleep
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| !s.uninterruptible);
-        let best = candidates
-            .min_by_key(|(_, s)| (s.call.map_or(9, |c| c.reluctance()), s.since.is_none()))
-            .map(|(i, _)| i);
-        let Some(best) = best else {
-            return Err(TargetError::Deadline {
-                what: "waiting for a thread that is not in uninterruptible sleep".into(),
-                limit: self.deadline.limit,
-            });
-        };
-        let sleeper = self.asleep.swap_remove(best);
-        let since = sleeper.since;
-        self.attach(sleeper.tid, since)
-            .map_err(|e| TargetError::io("ptrace", &e))?;
-        self.wait_for_stops()
-    }
-
-    /// Stops one thread only, one for which that is harmless if there is any.
-    pub(super) fn stop_one(&mut self) -> Result<(), TargetError> {
-        for tid in threads(self.pid)? {
-            if self.asleep.iter().any(|s| s.tid == tid) || self.late.0.contains(&tid) {
-                continue;
-            }
-            if self.attach(tid, None).is_ok() {
-                self.wait_for_stops()?;
-                if self.held.iter().any(|h| h.regs.is_some()) {
-                    return Ok(());
-                }
+    /// The sleeper if it sleeps, still or again, in a call that is best left alone; else its
+    /// number. One that is half-way through a transfer wakes up for every piece.
+    fn asleep_again(&self, sleeper: Sleeper) -> Result<Sleeper, i32> {
+        if sleeper.still_asleep() {
+            return Ok(sleeper);
+        }
+        for _ in 0..NAPS {
+            match Sleeper::find(self.pid, sleeper.tid).filter(Sleeper::leave) {
+                Some(again) => return Ok(again),
+                None if sleeper.may_be_woken() => break,
+                None => std::thread::sleep(NAP),
             }
         }
-        self.wake_one()
+        Err(sleeper.tid)
+    }
+
+    /// Stops one thread only, one that nobody will miss if possible: not the first thread nor one
+    /// with children, who are sent signals that the others would get instead.
+    pub(super) fn stop_one(&mut self) -> Result<(), TargetError> {
+        let busy = |tid: &i32| {
+            let path = format!("/proc/{}/task/{tid}/children", self.pid);
+            *tid == self.pid || fs::read_to_string(path).is_ok_and(|c| !c.trim().is_empty())
+        };
+        let mut tids = threads(self.pid)?;
+        tids.sort_by_cached_key(busy);
+        for tid in tids {
+            if self.knows(tid) || self.attach(tid).is_err() {
+                continue;
+            }
+            self.wait_for_stops()?;
+            if self.held.iter().any(|h| h.regs.is_some()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn too_slow(&self) -> TargetError {
+        TargetError::Deadline {
+            what: format!("stopping the threads of process {}", self.pid),
+            limit: self.deadline.limit,
+        }
     }
 
     /// Waits until all threads we are attached to have stopped or are known not to.
@@ -285,10 +378,7 @@ impl<'a> Stop<'a> {
                 self.skip_the_unstoppable();
             }
             if self.deadline.over() {
-                return Err(TargetError::Deadline {
-                    what: format!("stopping the threads of process {}", self.pid),
-                    limit: self.deadline.limit,
-                });
+                return Err(self.too_slow());
             }
             wait_for_child(self.events, Duration::from_millis(1));
         }
@@ -353,13 +443,15 @@ impl<'a> Stop<'a> {
         self.skipped += skipped;
     }
 
-    /// How many of those left asleep have run since the survey.
-    pub(super) fn ran_meanwhile(&self) -> Vec<i32> {
-        self.asleep
-            .iter()
-            .filter(|s| !s.still_asleep())
-            .map(|s| s.tid)
-            .collect()
+    /// Which of those left asleep have run since they were last looked at.
+    pub(super) fn ran_meanwhile(&self) -> Vec<Ran> {
+        let ran = self.asleep.iter().filter(|s| !s.still_asleep());
+        ran.map(|s| {
+            let may_be_woken = s.may_be_woken();
+            let same = Sleeper::find(self.pid, s.tid).is_some_and(|now| now.call == s.call);
+            Ran { tid: s.tid, matters: may_be_woken || !same, may_be_woken }
+        })
+        .collect()
     }
 
     /// Detaches everything. How long the stop has lasted.
@@ -369,22 +461,16 @@ impl<'a> Stop<'a> {
                 self.late.0.push(held.tid);
                 continue;
             };
-            if let (Event::Stopped { .. }, Some(regs)) = (event, &held.regs) {
-                let slept = held.asleep_since;
-                let slept = slept.map(|s| held.interrupted_at.saturating_duration_since(s));
-                self.prolonged += u32::from(repair(self.pid, held.tid, regs, slept));
-            }
-            let signal = if let Event::Signal(signal) = event {
-                signal
-            } else {
-                0
-            };
-            // Fails only if the thread has been killed meanwhile.
-            let _ = ptrace::detach(held.tid, signal);
+            let slept = held.asleep_since;
+            let slept = slept.map(|s| held.interrupted_at.saturating_duration_since(s));
+            let prolonged = release_with(self.pid, held.tid, event, held.regs.as_ref(), slept);
+            self.prolonged += u32::from(prolonged);
         }
-        self.first
-            .take()
-            .map_or(Duration::ZERO, |first| first.elapsed())
+        let mut watch = self.watch.take();
+        watch.iter_mut().for_each(Watch::end);
+        let lasted = self.first.take().map_or(Duration::ZERO, |first| first.elapsed());
+        watch.iter().for_each(|w| w.wait_for_parting(self.pid));
+        lasted
     }
 }
 
