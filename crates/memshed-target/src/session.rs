@@ -1,5 +1,6 @@
 //! Looking at one process: the tracer that does it, the live memory, and the frozen copy.
 
+use crate::access;
 use crate::error::TargetError;
 use crate::memory::{Memory, Range, ReadError, RemoteAddr};
 use crate::mirror::Mirror;
@@ -55,9 +56,21 @@ impl Link {
         let control = lock(&self.control);
         let answer = protocol::send(&control, request).and_then(|()| protocol::receive(&control));
         match answer.map_err(|e| self.lost(&e))? {
-            Answer::Failed(e) => Err(e),
+            Answer::Failed(e) => Err(self.explain(e)),
             answer => Ok(answer),
         }
+    }
+
+    /// Looks for the reason of a refusal.
+    fn explain(&self, error: TargetError) -> TargetError {
+        if !matches!(error, TargetError::Denied { .. } | TargetError::Io { .. }) {
+            return error;
+        }
+        let Ok(process) = Process::open(self.pid) else {
+            return TargetError::Exited(self.pid);
+        };
+        let checked = access::check(&process).and_then(|access| access.into_result(self.pid));
+        checked.err().unwrap_or(error)
     }
 
     fn lost(&self, error: &io::Error) -> TargetError {

@@ -40,7 +40,7 @@ impl Call {
             libc::SYS_epoll_pwait2 => self.args[3] == 0,
             _ => false,
         };
-        const BY_THEMSELVES: [i64; 16] = [
+        const BY_THEMSELVES: [i64; 14] = [
             libc::SYS_poll,
             libc::SYS_ppoll,
             libc::SYS_select,
@@ -51,8 +51,6 @@ impl Call {
             libc::SYS_futex_waitv,
             libc::SYS_pause,
             libc::SYS_rt_sigsuspend,
-            libc::SYS_wait4,
-            libc::SYS_waitid,
             libc::SYS_restart_syscall,
             libc::SYS_flock,
             libc::SYS_mq_timedreceive,
@@ -61,11 +59,18 @@ impl Call {
         forever || BY_THEMSELVES.contains(&self.number)
     }
 
+    /// Whether the thread waits for its children. It is left asleep and not even attached to:
+    /// while it is traced, the SIGCHLD that it ignores is sent all the same, and wakes others.
+    pub(super) fn waits_for_children(&self) -> bool {
+        matches!(self.number, libc::SYS_wait4 | libc::SYS_waitid)
+    }
+
     /// Among delicate calls, which to wake if one has to be: the lower the better.
     pub(super) fn reluctance(&self) -> u32 {
         const MSG_WAITALL: u64 = 0x100;
         match self.number {
             n if EPOLL.contains(&n) || n == libc::SYS_epoll_pwait2 => 0,
+            libc::SYS_wait4 | libc::SYS_waitid => 0,
             libc::SYS_read | libc::SYS_readv | libc::SYS_accept | libc::SYS_accept4 => 1,
             libc::SYS_recvfrom if self.args[3] & MSG_WAITALL == 0 => 1,
             libc::SYS_recvmsg if self.args[2] & MSG_WAITALL == 0 => 1,

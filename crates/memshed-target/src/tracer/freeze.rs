@@ -53,6 +53,16 @@ fn wait_for_moment(pid: i32, tests: &[WordTest]) {
     }
 }
 
+/// What came of one stop.
+enum Tried {
+    /// The child's number, and those that ran although they were thought asleep.
+    Forked(i32, Vec<Ran>),
+    /// The tests did not hold.
+    BadMoment,
+    /// No thread can make a call: all are in uninterruptible sleep, or about to end.
+    NobodyToAsk,
+}
+
 /// A copy of the target.
 pub(super) struct Copy {
     /// As we number processes.
@@ -69,7 +79,9 @@ impl Tracer {
         let mut restless = HashSet::new();
         let mut longest = Duration::ZERO;
         let attempts = request.attempts.max(1);
-        for attempt in 1..=attempts {
+        let patience = Deadline::after(request.deadline);
+        let mut attempt = 1;
+        while attempt <= attempts {
             let last = attempt == attempts;
             wait_for_moment(self.pid, &request.avoid);
             let mut outcome = Outcome {
@@ -86,12 +98,26 @@ impl Tracer {
             let tried = self.fork_once(request, &wanted, &restless, last, &mut outcome);
             longest = longest.max(outcome.stopped);
             outcome.stopped = longest;
-            let Some((child, ran)) = tried? else { continue };
+            let (child, ran) = match tried? {
+                Tried::Forked(child, ran) => (child, ran),
+                Tried::BadMoment => {
+                    attempt += 1;
+                    continue;
+                }
+                Tried::NobodyToAsk if patience.over() => {
+                    return Err(Failed::Refused("none of its threads can call fork".into()));
+                }
+                Tried::NobodyToAsk => {
+                    std::thread::sleep(Duration::from_millis(2));
+                    continue;
+                }
+            };
             self.receive_copy(child)?;
             outcome.ran_meanwhile = ran.len() as u32;
             if ran.iter().any(|r| r.matters) && !last {
                 restless.extend(ran.iter().filter(|r| r.may_be_woken).map(|r| r.tid));
                 longest = longest.max(self.drop_copy()?);
+                attempt += 1;
                 continue;
             }
             self.open_copy(&mut outcome)?;
@@ -100,8 +126,7 @@ impl Tracer {
         Err(Failed::Error(TargetError::Exited(self.pid)))
     }
 
-    /// One stop: the child's number, and those that ran although they were thought asleep.
-    /// `None`: the moment was not good.
+    /// One stop.
     fn fork_once(
         &mut self,
         request: &FreezeRequest,
@@ -109,7 +134,7 @@ impl Tracer {
         restless: &HashSet<i32>,
         last: bool,
         outcome: &mut Outcome,
-    ) -> Result<Option<(i32, Vec<Ran>)>, Failed> {
+    ) -> Result<Tried, Failed> {
         let survey = stop::survey(self.pid, &mut self.clock, restless)?;
         let mut stop = Stop::new(
             self.pid,
@@ -330,23 +355,19 @@ fn fork_stopped(
     wanted: &Wanted,
     last: bool,
     outcome: &mut Outcome,
-) -> Result<Option<(i32, Vec<Ran>)>, Failed> {
+) -> Result<Tried, Failed> {
     stop.stop_all()?;
     outcome.avoided = holds(stop.pid, &request.avoid);
     if !outcome.avoided && !last {
-        return Ok(None);
+        return Ok(Tried::BadMoment);
     }
     let Some(at) = stop.best_for_injection() else {
-        return match last {
-            false => Ok(None),
-            true => Err(Failed::Refused("none of its threads could make a call for us".into())),
-        };
+        return Ok(Tried::NobodyToAsk);
     };
     let events = stop.events();
     let done = stop.inject(at, wanted, events)?;
-    let ran = stop.ran_meanwhile();
     match done.child {
-        Some(child) => Ok(Some((child, ran))),
+        Some(child) => Ok(Tried::Forked(child, stop.ran_meanwhile())),
         None => {
             let error = std::io::Error::from_raw_os_error((-done.value) as i32);
             Err(Failed::Refused(format!(

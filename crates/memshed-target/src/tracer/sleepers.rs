@@ -57,6 +57,11 @@ impl Sleeper {
         self.call.map_or(u32::MAX, |c| c.reluctance())
     }
 
+    /// Whether a signal that is ignored could wake it while others are traced.
+    pub(super) fn needs_watching(&self) -> bool {
+        !self.uninterruptible && !self.call.is_some_and(|c| c.waits_for_children())
+    }
+
     /// Whether its call can be restarted so well that it may be woken if need be: no transfer is
     /// cut short, and a timeout that has just begun may begin again.
     pub(super) fn may_be_woken(&self) -> bool {

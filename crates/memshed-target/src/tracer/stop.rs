@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// After this, a thread that does not stop is looked at: in uninterruptible sleep it is skipped.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// How often running threads are looked at again before a stop.
+const LOOKS: u32 = 10;
 /// How often and how long a thread between two pieces of a transfer is waited for.
 const NAPS: u32 = 20;
 const NAP: Duration = Duration::from_micros(50);
@@ -161,8 +163,21 @@ pub(super) fn survey(
 ) -> Result<Survey, TargetError> {
     let all = threads(pid)?;
     let leave = |s: &Sleeper| s.uninterruptible || (s.leave() && !restless.contains(&s.tid));
-    let sleepers = all.iter().filter_map(|&tid| Sleeper::find(pid, tid));
-    let mut asleep: Vec<Sleeper> = sleepers.filter(leave).collect();
+    let mut found: Vec<Option<Sleeper>> = all.iter().map(|&tid| Sleeper::find(pid, tid)).collect();
+    // A thread that runs may be about to sleep again, half-way through a transfer that a stop
+    // would cut short. Most come to rest soon; what cannot be seen is that of one that does not.
+    for _ in 0..LOOKS {
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+        std::thread::sleep(NAP);
+        for (place, &tid) in found.iter_mut().zip(&all) {
+            if place.as_ref().is_none_or(|s| !s.still_asleep()) {
+                *place = Sleeper::find(pid, tid);
+            }
+        }
+    }
+    let mut asleep: Vec<Sleeper> = found.into_iter().flatten().filter(leave).collect();
     let mut chosen = None;
     if asleep.len() == all.len() {
         let candidates = asleep.iter().enumerate().filter(|(_, s)| !s.uninterruptible);
@@ -271,7 +286,7 @@ impl<'a> Stop<'a> {
     }
 
     fn watch_over_sleepers(&mut self) {
-        let wakeable = self.asleep.iter().filter(|s| !s.uninterruptible).map(|s| s.tid);
+        let wakeable = self.asleep.iter().filter(|s| s.needs_watching()).map(|s| s.tid);
         let wakeable: Vec<i32> = wakeable.collect();
         if !wakeable.is_empty() {
             self.watch = Some(Watch::start(self.pid, wakeable));
@@ -454,8 +469,21 @@ impl<'a> Stop<'a> {
         .collect()
     }
 
+    /// Stops those that a signal has woken for nothing, so that their calls are restarted too.
+    fn catch_the_woken(&self) {
+        const LIMIT: Duration = Duration::from_millis(20);
+        let Some(watch) = &self.watch else { return };
+        let woken = self.asleep.iter().filter(|s| s.may_be_woken() && !s.still_asleep());
+        let woken: Vec<i32> = woken.map(|s| s.tid).filter(|&tid| watch.has(tid)).collect();
+        if !woken.is_empty() {
+            // Those that do not stop in time are let go as they are.
+            watch.stop(woken, Deadline::after(LIMIT));
+        }
+    }
+
     /// Detaches everything. How long the stop has lasted.
     pub(super) fn let_go(&mut self) -> Duration {
+        self.catch_the_woken();
         for held in self.held.drain(..) {
             let Some(event) = held.event else {
                 self.late.0.push(held.tid);

@@ -1,1 +1,163 @@
-pub const TESTS: &[crate::Test] = &[];
+//! Targets in awkward states, and errors that have to be clear.
+
+use crate::contents::{Pattern, by};
+use crate::support::{LIMIT, Target, c_program, freeze_once, session};
+use memshed_target::{
+    FreezeRequest, Memory, Method, Process, RemoteAddr, TargetError, access,
+};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[crate::Test] = &[
+    ("states::a_stopped_target_stays_stopped", stopped),
+    ("states::seccomp_does_not_kill_it", seccomp),
+    ("states::a_second_look_is_refused", second_look),
+    ("states::a_target_that_exits_is_an_error", exits),
+    ("states::no_such_process", no_such_process),
+    ("states::a_stop_too_long_is_refused", max_stop),
+    ("states::a_traced_target_is_refused_with_the_tracer_s_number", traced),
+    ("states::a_target_in_another_pid_namespace", pid_namespace),
+];
+
+fn wait_for_state(process: &Process, wanted: char) {
+    let started = Instant::now();
+    while process.status().expect("a status").state != wanted {
+        assert!(started.elapsed() < LIMIT, "never in state {wanted}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn signal(name: &str, pid: i32) {
+    let done = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(done.expect("kill runs").success());
+}
+
+fn stopped() {
+    let mut pattern = Pattern::start();
+    let process = pattern.target.process();
+    signal("STOP", process.pid());
+    wait_for_state(&process, 'T');
+    for method in [Method::Fork, Method::Pause] {
+        freeze_once(&process, &by(method)).expect("frozen");
+        wait_for_state(&process, 'T');
+    }
+    signal("CONT", process.pid());
+    pattern.tell("change", "changed");
+    pattern.target.assert_untouched();
+}
+
+fn seccomp() {
+    for kind in ["errno", "kill"] {
+        let mut pattern = Pattern::start();
+        pattern.tell(&format!("seccomp {kind}"), "sealed");
+        let info = freeze_once(&pattern.target.process(), &FreezeRequest::default());
+        let info = info.expect("frozen");
+        assert_eq!(info.reason.is_some(), info.method == Method::Pause);
+        pattern.tell("change", "changed");
+        pattern.target.assert_untouched();
+    }
+}
+
+fn second_look() {
+    let pattern = Pattern::start();
+    let process = pattern.target.process();
+    let mut first = session(&process).expect("a session");
+    let frozen = first.freeze(&by(Method::Fork), |_| {}).expect("frozen");
+    assert_eq!(session(&process).err(), Some(TargetError::Busy(process.pid())));
+    drop(frozen);
+    drop(first);
+    session(&process).expect("the next one");
+}
+
+fn exits() {
+    let mut pattern = Pattern::start();
+    let mut session = session(&pattern.target.process()).expect("a session");
+    let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
+    let place = pattern.place("pattern");
+    frozen.bytes(RemoteAddr(place.start), 8).expect("readable");
+    pattern.target.tell("exit");
+    pattern.target.child.wait().expect("it ends");
+    let started = Instant::now();
+    let mut at = place.start + (1 << 20);
+    while frozen.bytes(RemoteAddr(at), 8).is_ok() {
+        assert!(started.elapsed() < LIMIT, "the copy outlives the target");
+        at += 64 << 10;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let info = frozen.finish().expect("let go");
+    assert_eq!(info.cut_short.as_deref(), Some("the target ended"));
+    assert_eq!(
+        session.freeze(&FreezeRequest::default(), |_| {}).err(),
+        Some(TargetError::Exited(pattern.target.pid()))
+    );
+}
+
+fn no_such_process() {
+    assert_eq!(Process::open(i32::MAX).err(), Some(TargetError::NoSuchProcess(i32::MAX)));
+    let mut target = Target::start(Command::new(c_program("pattern")));
+    let process = target.process();
+    target.child.kill().expect("killed");
+    target.child.wait().expect("reaped");
+    assert!(!process.is_alive());
+    let refused = session(&process).err();
+    assert_eq!(refused, Some(TargetError::NoSuchProcess(process.pid())));
+}
+
+fn max_stop() {
+    let pattern = Pattern::start();
+    let mut session = session(&pattern.target.process()).expect("a session");
+    let hasty = FreezeRequest {
+        max_stop: Some(Duration::from_millis(2)),
+        ..by(Method::Pause)
+    };
+    let refused = session.freeze(&hasty, |_| {}).err();
+    let Some(TargetError::StopTooLong { predicted, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(predicted > Duration::from_millis(10), "{predicted:?}");
+}
+
+fn traced() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("SKIPPED: there is no strace");
+        return;
+    }
+    let pattern = Pattern::start();
+    let process = pattern.target.process();
+    let mut strace = Command::new("strace")
+        .args(["-o", "/dev/null", "-p", &process.pid().to_string()])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("strace starts");
+    let by = strace.id() as i32;
+    let started = Instant::now();
+    while process.status().expect("a status").tracer != by {
+        assert!(started.elapsed() < LIMIT, "strace never attached");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let access = access::check(&process).expect("a check");
+    assert_eq!(access.obstacles, [access::Obstacle::Traced { by }]);
+    let refused = freeze_once(&process, &FreezeRequest::default()).err();
+    assert!(matches!(refused, Some(TargetError::Denied { .. })), "{refused:?}");
+    strace.kill().expect("killed");
+    strace.wait().expect("reaped");
+}
+
+fn pid_namespace() {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(c_program("pattern"));
+    if !Command::new("unshare").args(["--pid", "--fork", "true"]).status().is_ok_and(|s| s.success())
+    {
+        eprintln!("SKIPPED: this user may not make pid namespaces");
+        return;
+    }
+    let outer = Target::start(command);
+    let inner = crate::support::children(outer.pid());
+    let process = Process::open(inner[0]).expect("the inner process");
+    assert_eq!(process.status().expect("a status").namespace_pids, [inner[0], 1]);
+    for _ in 0..5 {
+        let info = freeze_once(&process, &by(Method::Fork)).expect("frozen");
+        assert_eq!(info.left_behind, None);
+        assert!(crate::support::children(process.pid()).is_empty());
+    }
+}

@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_MS 150
-#define LATE_MS 1500
+#define LATE_MS 5000
 
 typedef struct kind {
     const char *name;
