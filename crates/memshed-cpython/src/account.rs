@@ -39,7 +39,11 @@ impl<M: Memory> Walk<'_, M> {
 }
 
 fn overlap(a: Range, b: Range) -> u64 {
-    Range { start: a.start.max(b.start), end: a.end.min(b.end) }.len()
+    Range {
+        start: a.start.max(b.start),
+        end: a.end.min(b.end),
+    }
+    .len()
 }
 
 /// What a mapping is, its part in arenas aside.

@@ -22,7 +22,10 @@ pub(crate) fn all<M: Memory>(
     let mut caches = vec![interned_strings(visitor, found, objects, interned)];
     caches.push(small_ints(visitor));
     for list in visitor.layout.freelists {
-        let mut cache = Cache { name: format!("free list: {}", list.name), ..Cache::default() };
+        let mut cache = Cache {
+            name: format!("free list: {}", list.name),
+            ..Cache::default()
+        };
         for interpreter in interpreters {
             if let Ok(entries) = free_list_entries(visitor, interpreter.at, list) {
                 cache.entries += entries;
@@ -40,9 +43,14 @@ fn interned_strings<M: Memory>(
     objects: &Objects,
     interned: &[RemoteAddr],
 ) -> Cache {
-    let mut cache = Cache { name: "interned strings".to_owned(), ..Cache::default() };
+    let mut cache = Cache {
+        name: "interned strings".to_owned(),
+        ..Cache::default()
+    };
     for &at in interned {
-        let Ok(Some(dict)) = Dict::read(visitor.reader, visitor.layout, at) else { continue };
+        let Ok(Some(dict)) = Dict::read(visitor.reader, visitor.layout, at) else {
+            continue;
+        };
         let _ = dict.for_each(visitor.reader, visitor.layout, |_, key, _| {
             cache.entries += 1;
             let row = found.objects.rank(key.0);
@@ -73,12 +81,19 @@ fn free_list_entries<M: Memory>(
         Ok(u64::try_from(count).unwrap_or(0).min(MAX_ENTRIES))
     };
     match list.form {
-        FreeListForm::Chain { counts, count_stride, lists, .. } => {
-            (0..lists).map(|i| count(counts + i * count_stride)).sum()
-        }
-        FreeListForm::Array { count: at, capacity, .. } => Ok(count(at)?.min(capacity.into())),
-        FreeListForm::Single { slot } => {
-            Ok(u64::from(!reader.pointer(interpreter.add(slot.into()))?.is_null()))
-        }
+        FreeListForm::Chain {
+            counts,
+            count_stride,
+            lists,
+            ..
+        } => (0..lists).map(|i| count(counts + i * count_stride)).sum(),
+        FreeListForm::Array {
+            count: at,
+            capacity,
+            ..
+        } => Ok(count(at)?.min(capacity.into())),
+        FreeListForm::Single { slot } => Ok(u64::from(
+            !reader.pointer(interpreter.add(slot.into()))?.is_null(),
+        )),
     }
 }

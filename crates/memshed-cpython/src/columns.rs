@@ -21,7 +21,13 @@ pub(crate) fn build<M: Memory>(
     swept: bool,
     problems: &Problems,
 ) -> Objects {
-    let maker = Maker { visitor, found, blocks, swept, problems };
+    let maker = Maker {
+        visitor,
+        found,
+        blocks,
+        swept,
+        problems,
+    };
     let count = found.objects.len() as usize;
     let mut all = Objects {
         address: Vec::with_capacity(count),
@@ -66,7 +72,8 @@ impl<M: Memory> Maker<'_, '_, M> {
             let at = RemoteAddr(address);
             let Ok((type_id, refcount, size, allocated)) = self.row(at) else {
                 // It was read when it was found, so this row keeps the columns aligned.
-                self.problems.add("torn-object", || format!("an object at {at}"));
+                self.problems
+                    .add("torn-object", || format!("an object at {at}"));
                 objects.address.push(address);
                 objects.type_id.push(TypeId(0));
                 objects.size.push(0);
@@ -97,7 +104,10 @@ impl<M: Memory> Maker<'_, '_, M> {
             });
             info.basicsize + info.pre_header
         });
-        let allocated = self.visitor.allocated(at, info, size, self.blocks).unwrap_or(size);
+        let allocated = self
+            .visitor
+            .allocated(at, info, size, self.blocks)
+            .unwrap_or(size);
         let count = reader.u64(at.add(layout.object.ob_refcnt.into()))?;
         Ok((id, refcount(count), size, allocated))
     }

@@ -56,7 +56,9 @@ impl Keys {
             at,
             entries: entries as u64,
             usable,
-            shared: (entries as u64).saturating_add(free.max(0) as u64).min(usable),
+            shared: (entries as u64)
+                .saturating_add(free.max(0) as u64)
+                .min(usable),
             refcount: reader.i64(at.add(l.dk_refcnt.into()))?,
             kind,
             indices,

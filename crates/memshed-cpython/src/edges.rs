@@ -2,8 +2,9 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::layouts::Layout;
+use crate::layouts::private::deque;
 use crate::read::Reader;
-use crate::shapes::{DEQUE, Kind};
+use crate::shapes::Kind;
 use crate::types::{DictPlace, TypeInfo};
 use memshed_target::{Memory, ReadError, RemoteAddr};
 use rustc_hash::FxHashMap;
@@ -21,7 +22,11 @@ pub(crate) enum RawLabel<'a> {
     /// An attribute in `__slots__`.
     Slot(&'a str),
     /// A dictionary's value: the dictionary, the key, the entry's position.
-    Entry { dict: RemoteAddr, key: RemoteAddr, position: u64 },
+    Entry {
+        dict: RemoteAddr,
+        key: RemoteAddr,
+        position: u64,
+    },
     /// A dictionary's key or a set's member: the entry's position.
     KeyObject(u64),
     /// An element of a sequence.
@@ -93,7 +98,8 @@ impl<M: Memory> Visitor<'_, M> {
         }
         if !info.scan.is_empty() {
             let range = info.scan.clone();
-            self.scan(at, range.start.into(), range.len() / 8, sink)?;
+            let known = |offset| info.fields.iter().any(|&(_, at)| u64::from(at) == offset);
+            self.scan(at, range.start.into(), range.len() / 8, known, sink)?;
         }
         contents
     }
@@ -107,7 +113,9 @@ impl<M: Memory> Visitor<'_, M> {
     ) -> Result<(), ReadError> {
         match info.kind {
             Kind::List => {
-                let items = self.reader.pointer(at.add(self.layout.list.ob_item.into()))?;
+                let items = self
+                    .reader
+                    .pointer(at.add(self.layout.list.ob_item.into()))?;
                 self.sequence(items, self.length(at)?, sink)
             }
             Kind::Tuple => {
@@ -124,7 +132,14 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Scanned => {
                 let head = u64::from(self.layout.object.size);
                 let bytes = info.basicsize + self.length(at).unwrap_or(0) * info.itemsize;
-                self.scan(at, head, (bytes.saturating_sub(head) / 8) as usize, sink)
+                let known = |offset| info.fields.iter().any(|&(_, at)| u64::from(at) == offset);
+                self.scan(
+                    at,
+                    head,
+                    (bytes.saturating_sub(head) / 8) as usize,
+                    known,
+                    sink,
+                )
             }
             Kind::Plain | Kind::Str | Kind::Bytes | Kind::ByteArray => Ok(()),
             Kind::Int | Kind::Code | Kind::Weakref => Ok(()),
@@ -134,7 +149,10 @@ impl<M: Memory> Visitor<'_, M> {
     /// `ob_size`, if it makes sense.
     fn length(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         let length = self.reader.i64(at.add(self.layout.object.ob_size.into()))?;
-        u64::try_from(length).ok().filter(|&n| n < MAX_LENGTH).ok_or(ReadError::Unmapped(at))
+        u64::try_from(length)
+            .ok()
+            .filter(|&n| n < MAX_LENGTH)
+            .ok_or(ReadError::Unmapped(at))
     }
 
     fn sequence<S: EdgeSink>(
@@ -160,7 +178,14 @@ impl<M: Memory> Visitor<'_, M> {
         };
         dict.for_each(self.reader, self.layout, |position, key, value| {
             sink.edge(key, RawLabel::KeyObject(position));
-            sink.edge(value, RawLabel::Entry { dict: at, key, position });
+            sink.edge(
+                value,
+                RawLabel::Entry {
+                    dict: at,
+                    key,
+                    position,
+                },
+            );
         })
     }
 
@@ -187,21 +212,22 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     fn deque<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
-        let l = &DEQUE;
         let mut left = self.length(at)?;
-        let mut block = self.reader.pointer(at.add(l.leftblock.into()))?;
-        let mut index = self.reader.u64(at.add(l.leftindex.into()))?;
+        let mut block = self.reader.pointer(at.add(deque::LEFTBLOCK.into()))?;
+        let mut index = self.reader.u64(at.add(deque::LEFTINDEX.into()))?;
         let mut position = 0;
-        while left > 0 && !block.is_null() && index < u64::from(l.block_length) {
-            let here = left.min(u64::from(l.block_length) - index);
-            let first = block.add(u64::from(l.block_data) + index * 8);
+        while left > 0 && !block.is_null() && index < u64::from(deque::BLOCK_LENGTH) {
+            let here = left.min(u64::from(deque::BLOCK_LENGTH) - index);
+            let first = block.add(u64::from(deque::BLOCK_DATA) + index * 8);
             for item in self.reader.pointers(first, here as usize)? {
                 sink.edge(item, RawLabel::Index(position));
                 position += 1;
             }
             left -= here;
             index = 0;
-            block = self.reader.pointer(block.add(l.block_rightlink.into()))?;
+            block = self
+                .reader
+                .pointer(block.add(deque::BLOCK_RIGHTLINK.into()))?;
         }
         Ok(())
     }
@@ -215,7 +241,7 @@ impl<M: Memory> Visitor<'_, M> {
         }
         let size = self.reader.i64(def.add(l.def_size.into()))?;
         let words = usize::try_from(size / 8).unwrap_or(0);
-        self.scan(state, 0, words, sink)
+        self.scan(state, 0, words, |_| false, sink)
     }
 
     fn type_object<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
@@ -306,12 +332,17 @@ impl<M: Memory> Visitor<'_, M> {
         if let Some(values) = l.managed_values {
             return Ok((word, self.reader.pointer(at.sub(values.into()))?));
         }
-        let (Some(inline), Some(valid)) =
-            (self.layout.flags.inline_values, self.layout.dict_values.valid)
-        else {
+        let (Some(inline), Some(valid)) = (
+            self.layout.flags.inline_values,
+            self.layout.dict_values.valid,
+        ) else {
             // 3.12: one word, whose low bit tells values (stored as address − 1) from a dict.
             let tagged = word.0 & 1 == 1;
-            return Ok(if tagged { (null, word.add(1)) } else { (word, null) });
+            return Ok(if tagged {
+                (null, word.add(1))
+            } else {
+                (word, null)
+            });
         };
         // 3.13: a dictionary, and values right after the object.
         if info.flags & inline == 0 {
@@ -337,7 +368,9 @@ impl<M: Memory> Visitor<'_, M> {
             count = count.min(self.reader.u8(values.add(capacity.into()))?.into());
         }
         let pairs = keys.pairs(self.reader)?;
-        let words = self.reader.pointers(values.add(l.values.into()), count as usize)?;
+        let words = self
+            .reader
+            .pointers(values.add(l.values.into()), count as usize)?;
         for ((key, _), value) in pairs.zip(words) {
             if !value.is_null() {
                 sink.edge(value, RawLabel::Attribute(key));
@@ -346,18 +379,20 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(())
     }
 
-    /// Tells `sink` of `words` words from `offset` on.
+    /// Tells `sink` of `words` words from `offset` on, less those that are `known` otherwise.
     pub(crate) fn scan<S: EdgeSink>(
         &self,
         at: RemoteAddr,
         offset: u64,
         words: usize,
+        known: impl Fn(u64) -> bool,
         sink: &mut S,
     ) -> Result<(), ReadError> {
         let words = self.reader.pointers(at.add(offset), words.min(MAX_SCAN))?;
         for (i, word) in (0..).zip(words) {
-            if word.0 > 4096 && word.0 % 8 == 0 && word.0 >> 47 == 0 {
-                sink.candidate(word, offset + i * 8);
+            let offset = offset + i * 8;
+            if word.0 > 4096 && word.0 % 8 == 0 && word.0 >> 47 == 0 && !known(offset) {
+                sink.candidate(word, offset);
             }
         }
         Ok(())

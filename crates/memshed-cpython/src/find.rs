@@ -29,7 +29,8 @@ impl Python {
     ) -> Result<Arenas, ReadError> {
         let layout = &self.layout;
         let l = &layout.obmalloc;
-        let (Some(state), Some(arenas), Some(count)) = (layout.interp.obmalloc, l.arenas, l.maxarenas)
+        let (Some(state), Some(arenas), Some(count)) =
+            (layout.interp.obmalloc, l.arenas, l.maxarenas)
         else {
             let sample = sample(reader, layout, interpreter);
             let Some((table, count)) = self.vote(reader, &sample) else {
@@ -39,7 +40,11 @@ impl Python {
         };
         let state = interpreter.at.add(state.into());
         // 3.12 has the allocator's state inline, later versions a pointer to it.
-        let state = if self.minor > 12 { reader.pointer(state)? } else { state };
+        let state = if self.minor > 12 {
+            reader.pointer(state)?
+        } else {
+            state
+        };
         let table = reader.pointer(state.add(arenas.into()))?;
         let count = reader.u32(state.add(count.into()))?;
         if table.is_null() {
@@ -55,8 +60,14 @@ impl Python {
         interpreter: &Interpreter,
     ) -> Option<u64> {
         let state = interpreter.at.add(self.layout.interp.obmalloc?.into());
-        let state = if self.minor > 12 { reader.pointer(state).ok()? } else { state };
-        reader.u64(state.add(self.layout.obmalloc.raw_allocated_blocks?.into())).ok()
+        let state = if self.minor > 12 {
+            reader.pointer(state).ok()?
+        } else {
+            state
+        };
+        reader
+            .u64(state.add(self.layout.obmalloc.raw_allocated_blocks?.into()))
+            .ok()
     }
 
     /// The static variable `arenas` of 3.11: a word of data is it if the objects in `sample` find
@@ -67,15 +78,19 @@ impl Python {
         sample: &[RemoteAddr],
     ) -> Option<(RemoteAddr, u32)> {
         let (l, pool) = (&self.layout.arena, &self.layout.pool);
-        let (arena_size, pool_size) =
-            (u64::from(self.layout.obmalloc.arena_size), u64::from(self.layout.obmalloc.pool_size));
+        let (arena_size, pool_size) = (
+            u64::from(self.layout.obmalloc.arena_size),
+            u64::from(self.layout.obmalloc.pool_size),
+        );
         let head = u64::from(self.layout.gc.head_size);
         let whole = (arena_size / pool_size) as u32;
         let ballot: Vec<(u64, u32)> = sample
             .iter()
             .filter_map(|at| {
                 let start = at.sub(head).0 & !(pool_size - 1);
-                let index = reader.u32(RemoteAddr(start).add(pool.arenaindex.into())).ok()?;
+                let index = reader
+                    .u32(RemoteAddr(start).add(pool.arenaindex.into()))
+                    .ok()?;
                 (u64::from(index) < MAX_ARENAS).then_some((start, index))
             })
             .collect();
@@ -111,8 +126,12 @@ impl Python {
         }
         let layout = &self.layout;
         words(reader, &self.program.data).find(|&at| {
-            let of = reader.pointer(at.add(layout.object.ob_type.into())).unwrap_or_default();
-            let is_dict = types.known(of).is_some_and(|id| types.info(id).full_name() == "dict");
+            let of = reader
+                .pointer(at.add(layout.object.ob_type.into()))
+                .unwrap_or_default();
+            let is_dict = types
+                .known(of)
+                .is_some_and(|id| types.info(id).full_name() == "dict");
             let used = reader.u64(at.add(layout.dict.ma_used.into())).unwrap_or(0);
             is_dict && used >= MIN_INTERNED && is_interned(reader, layout, at)
         })
@@ -120,7 +139,9 @@ impl Python {
 }
 
 fn is_interned<M: Memory>(reader: Reader<'_, M>, layout: &Layout, at: RemoteAddr) -> bool {
-    let Ok(Some(dict)) = crate::dicts::Dict::read(reader, layout, at) else { return false };
+    let Ok(Some(dict)) = crate::dicts::Dict::read(reader, layout, at) else {
+        return false;
+    };
     let mut same = true;
     let seen = dict.for_each(reader, layout, |_, key, value| same &= key == value);
     seen.is_ok() && same
@@ -134,7 +155,9 @@ fn words<'m, M: Memory>(
     ranges
         .iter()
         .filter_map(move |range| {
-            reader.pointers(RemoteAddr(range.start), (range.len() / 8) as usize).ok()
+            reader
+                .pointers(RemoteAddr(range.start), (range.len() / 8) as usize)
+                .ok()
         })
         .flatten()
         .filter(|word| word.0 > 4096 && word.0 % 8 == 0 && word.0 >> 47 == 0)

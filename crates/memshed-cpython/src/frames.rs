@@ -89,7 +89,9 @@ impl<M: Memory> Visitor<'_, M> {
             let top = self.reader.i32(at.add(stacktop.into()))?;
             return Ok(u64::try_from(top).unwrap_or(0));
         }
-        let Some(pointer) = l.stackpointer else { return Ok(0) };
+        let Some(pointer) = l.stackpointer else {
+            return Ok(0);
+        };
         let top = self.reader.u64(at.add(pointer.into()))?;
         Ok(top.saturating_sub(first.0) / 8)
     }
@@ -101,7 +103,11 @@ impl<M: Memory> Visitor<'_, M> {
         if self.layout.frame.tagged == 0 {
             return slot;
         }
-        if slot.0 & 3 == 3 || slot.0 == 1 { RemoteAddr::NULL } else { RemoteAddr(slot.0 & !1) }
+        if slot.0 & 3 == 3 || slot.0 == 1 {
+            RemoteAddr::NULL
+        } else {
+            RemoteAddr(slot.0 & !1)
+        }
     }
 
     /// The object that the word at `at` refers to, untagged.
@@ -111,7 +117,9 @@ impl<M: Memory> Visitor<'_, M> {
 
     /// Whether the object at `at` is a code object (shims of the evaluation loop have others).
     fn is_code(&self, at: RemoteAddr) -> bool {
-        let of = self.reader.pointer(at.add(self.layout.object.ob_type.into()));
+        let of = self
+            .reader
+            .pointer(at.add(self.layout.object.ob_type.into()));
         let name = of.and_then(|t| {
             let name = self.reader.pointer(t.add(self.layout.ty.tp_name.into()))?;
             self.reader.bytes(name, 5)
@@ -126,7 +134,9 @@ impl<M: Memory> Visitor<'_, M> {
         at: RemoteAddr,
         sink: &mut S,
     ) -> Result<(), ReadError> {
-        let frame = self.reader.pointer(at.add(self.layout.frame_object.f_frame.into()))?;
+        let frame = self
+            .reader
+            .pointer(at.add(self.layout.frame_object.f_frame.into()))?;
         let owner = frame.add(self.layout.frame.owner.into());
         let owned = self.layout.frame.owned_by_frame_object;
         if u32::from(self.reader.u8(owner)?) == owned {

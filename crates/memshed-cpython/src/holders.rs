@@ -27,11 +27,20 @@ pub(crate) fn find<M: Memory>(
         &[RootKind::Static],
         &[RootKind::Interned],
     ] {
-        let members = raw_roots.iter().zip(names).filter(|(root, _)| group.contains(&root.kind));
+        let members = raw_roots
+            .iter()
+            .zip(names)
+            .filter(|(root, _)| group.contains(&root.kind));
         for (raw, &name) in members {
-            let Some(row) = found.objects.rank(raw.object.0) else { continue };
+            let Some(row) = found.objects.rank(raw.object.0) else {
+                continue;
+            };
             if take(&mut reached, row) {
-                roots.push(Root { object: ObjectId(row), kind: raw.kind, name });
+                roots.push(Root {
+                    object: ObjectId(row),
+                    kind: raw.kind,
+                    name,
+                });
                 queue.push(row);
             }
         }
@@ -43,8 +52,14 @@ pub(crate) fn find<M: Memory>(
             if !info.has_references() {
                 continue;
             }
-            let mut sink =
-                Holders { found, labels, reached: &mut reached, objects, queue: &mut queue, source };
+            let mut sink = Holders {
+                found,
+                labels,
+                reached: &mut reached,
+                objects,
+                queue: &mut queue,
+                source,
+            };
             // What is torn was counted when it was found.
             let _ = visitor.visit(at, info, &mut sink);
         }
@@ -75,7 +90,9 @@ struct Holders<'a, 'b, 'm, M: Memory> {
 impl<M: Memory> EdgeSink for Holders<'_, '_, '_, M> {
     #[inline]
     fn edge(&mut self, target: RemoteAddr, label: RawLabel<'_>) {
-        let Some(row) = self.found.objects.rank(target.0) else { return };
+        let Some(row) = self.found.objects.rank(target.0) else {
+            return;
+        };
         if take(self.reached, row) {
             self.objects.holder[row as usize] = ObjectId(self.source);
             self.objects.holder_label[row as usize] = self.labels.label(label);

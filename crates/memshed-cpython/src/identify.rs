@@ -23,7 +23,10 @@ pub struct Identity {
 /// If its mappings can't be read.
 pub fn identify(process: &Process) -> Result<Option<Identity>, TargetError> {
     let mappings = process.mappings()?;
-    let exe = process.exe().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let exe = process
+        .exe()
+        .map(|path| path.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let exe = exe.strip_suffix(" (deleted)").unwrap_or(&exe);
     let all = modules(&mappings);
     let named = |module: &&Module, part: &str| {
@@ -66,7 +69,11 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
     let Some(version_hex) = hex else {
         let version = version_in_name(&module.path);
         let why = "only CPython 3.11 to 3.14 can be read".to_owned();
-        return Some(Identity { implementation, version, program: Err(why) });
+        return Some(Identity {
+            implementation,
+            version,
+            program: Err(why),
+        });
     };
     let name = module.path.rsplit('/').next().unwrap_or_default();
     // `libpython3.13t.so.1.0`, `python3.13t`, `libpython3.12d.so.1.0`.
@@ -79,10 +86,20 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
     };
     let version = version_text(version_hex);
     let program = match layout_for(build) {
-        Ok(_) => Ok(program(process.pid(), runtime, version_hex, module, mappings)),
+        Ok(_) => Ok(program(
+            process.pid(),
+            runtime,
+            version_hex,
+            module,
+            mappings,
+        )),
         Err(error) => Err(error.to_string()),
     };
-    Some(Identity { implementation, version, program })
+    Some(Identity {
+        implementation,
+        version,
+        program,
+    })
 }
 
 fn program(
@@ -107,13 +124,21 @@ fn program(
             data.push(mapping.range());
         }
     }
-    Program { pid, runtime, version_hex, statics, data }
+    Program {
+        pid,
+        runtime,
+        version_hex,
+        statics,
+        data,
+    }
 }
 
 /// The version in a name such as `python3.10` or `libpypy3.9-c.so`; empty if there is none.
 fn version_in_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let from = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
+    let from = name
+        .find(|c: char| c.is_ascii_digit())
+        .unwrap_or(name.len());
     let parts = name[from..].split('.').map_while(|part| {
         let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
         (!digits.is_empty()).then_some(digits)

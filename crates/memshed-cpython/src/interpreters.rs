@@ -52,9 +52,8 @@ impl Interpreter {
     /// Heads of the collector's lists: the generations, youngest first, and the permanent one.
     pub(crate) fn list_heads(&self, layout: &Layout) -> [RemoteAddr; 4] {
         let (l, gc) = (&layout.gc, self.gc(layout));
-        let generation = |i: u32| {
-            gc.add((l.generations + i * l.generation_stride + l.generation_head).into())
-        };
+        let generation =
+            |i: u32| gc.add((l.generations + i * l.generation_stride + l.generation_head).into());
         let permanent = gc.add((l.permanent_generation + l.generation_head).into());
         [generation(0), generation(1), generation(2), permanent]
     }
@@ -78,14 +77,20 @@ impl Interpreter {
             let stats = gc.add((l.generation_stats + i * l.stats_stride).into());
             generations.push(Generation {
                 objects: objects[i as usize],
-                threshold: reader.i32(generation.add(l.generation_threshold.into()))?.into(),
+                threshold: reader
+                    .i32(generation.add(l.generation_threshold.into()))?
+                    .into(),
                 collections: reader.i64(stats.add(l.stats_collections.into()))?,
                 collected: reader.i64(stats.add(l.stats_collected.into()))?,
                 uncollectable: reader.i64(stats.add(l.stats_uncollectable.into()))?,
             });
         }
         let enabled = reader.i32(gc.add(l.enabled.into()))? != 0;
-        Ok(Gc { enabled, generations, frozen: objects[3] })
+        Ok(Gc {
+            enabled,
+            generations,
+            frozen: objects[3],
+        })
     }
 }
 
@@ -128,5 +133,9 @@ fn read_thread<M: Memory>(
         }
         _ => RemoteAddr::NULL,
     };
-    Ok(Thread { at, native_id: reader.u64(at.add(l.native_thread_id.into()))?, frame })
+    Ok(Thread {
+        at,
+        native_id: reader.u64(at.add(l.native_thread_id.into()))?,
+        frame,
+    })
 }

@@ -32,17 +32,26 @@ impl<'a, M: Memory> Labels<'a, M> {
         strings: &'a mut Strings,
     ) -> Labels<'a, M> {
         let by_address = FxHashMap::default();
-        Labels { reader, layout, namespaces, values, strings, by_address }
+        Labels {
+            reader,
+            layout,
+            namespaces,
+            values,
+            strings,
+            by_address,
+        }
     }
 
     /// The label of an edge.
     pub(crate) fn label(&mut self, raw: RawLabel<'_>) -> Label {
         match raw {
             RawLabel::Attribute(name) => self.named(LabelKind::Attribute, name),
-            RawLabel::Slot(name) => {
-                Label::named(LabelKind::Attribute, self.strings.intern(name))
-            }
-            RawLabel::Entry { dict, key, position } => {
+            RawLabel::Slot(name) => Label::named(LabelKind::Attribute, self.strings.intern(name)),
+            RawLabel::Entry {
+                dict,
+                key,
+                position,
+            } => {
                 if self.values || self.namespaces.contains(dict.0) {
                     if let Some(name) = self.text(key) {
                         return Label::named(LabelKind::Key, name);
@@ -81,7 +90,9 @@ impl<'a, M: Memory> Labels<'a, M> {
 
 /// Whether the object at `at` is a `str`.
 pub(crate) fn is_str<M: Memory>(reader: Reader<'_, M>, layout: &Layout, at: RemoteAddr) -> bool {
-    let of = reader.pointer(at.add(layout.object.ob_type.into())).unwrap_or_default();
+    let of = reader
+        .pointer(at.add(layout.object.ob_type.into()))
+        .unwrap_or_default();
     let flags = reader.u32(of.add(layout.ty.tp_flags.into())).unwrap_or(0);
     flags & layout.flags.unicode_subclass != 0
 }

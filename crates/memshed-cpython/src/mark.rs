@@ -76,10 +76,21 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         types: Types<'m, M>,
     ) -> Marker<'a, 'm, M> {
         let generations = std::array::from_fn(|_| Marks::new());
-        let found =
-            Found { objects: Marks::new(), generations, namespaces: Marks::new(), types };
+        let found = Found {
+            objects: Marks::new(),
+            generations,
+            namespaces: Marks::new(),
+            types,
+        };
         let gathered = Gathered::default();
-        Marker { visitor, arenas, problems, found, pending: Vec::new(), gathered }
+        Marker {
+            visitor,
+            arenas,
+            problems,
+            found,
+            pending: Vec::new(),
+            gathered,
+        }
     }
 
     /// Marks the members of the collector's list with its head at `head`. Only the forward links
@@ -92,7 +103,8 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             let next = match reader.u64(link) {
                 Ok(next) => RemoteAddr(next & !3),
                 Err(error) => {
-                    self.problems.add("torn-gc-list", || format!("at {link}: {error}"));
+                    self.problems
+                        .add("torn-gc-list", || format!("at {link}: {error}"));
                     return;
                 }
             };
@@ -112,7 +124,9 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
 
     /// Marks an object of a collector's list; `false` if it is none, or already in a list.
     fn admit_tracked(&mut self, object: RemoteAddr, generation: usize) -> bool {
-        let Some(id) = self.type_of(object) else { return false };
+        let Some(id) = self.type_of(object) else {
+            return false;
+        };
         if !self.found.types.info(id).gc || !self.found.generations[generation].insert(object.0) {
             return false;
         }
@@ -124,8 +138,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
     pub(crate) fn follow_lists(&mut self) {
         for generation in 0..self.found.generations.len() {
             for chunk in 0..self.found.generations[generation].chunk_count() {
-                let members: Vec<u64> =
-                    self.found.generations[generation].chunk(chunk).collect();
+                let members: Vec<u64> = self.found.generations[generation].chunk(chunk).collect();
                 for object in members {
                     self.follow(RemoteAddr(object));
                     self.drain();
@@ -150,7 +163,12 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             let info = self.found.types.info(next as u32);
             let (object, name, heap) = (info.address, info.full_name(), info.heap);
             if !heap {
-                roots.push(RawRoot { object, kind: RootKind::Static, name, namespace: false });
+                roots.push(RawRoot {
+                    object,
+                    kind: RootKind::Static,
+                    name,
+                    namespace: false,
+                });
                 self.mark(object);
             }
             next += 1;
@@ -182,7 +200,8 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         let info = self.found.types.info(id);
         if let Err(error) = self.visitor.visit(at, info, &mut gathered) {
             let name = info.full_name();
-            self.problems.add("torn-object", || format!("{name} at {at}: {error}"));
+            self.problems
+                .add("torn-object", || format!("{name} at {at}: {error}"));
         }
         for target in gathered.targets.drain(..) {
             self.admit(target);
@@ -205,7 +224,8 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             return;
         }
         let Some(id) = self.type_of(at) else {
-            self.problems.add("not-an-object", || format!("a reference to {at}"));
+            self.problems
+                .add("not-an-object", || format!("a reference to {at}"));
             return;
         };
         if self.found.objects.insert(at.0) && self.found.types.info(id).has_references() {
@@ -225,7 +245,9 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         if at.0 % 8 != 0 {
             return false;
         }
-        let Some(id) = self.type_of(at) else { return false };
+        let Some(id) = self.type_of(at) else {
+            return false;
+        };
         let reader = self.visitor.reader;
         let Ok(count) = reader.u64(at.add(self.visitor.layout.object.ob_refcnt.into())) else {
             return false;
@@ -248,10 +270,16 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
     pub(crate) fn sweep(&mut self) {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         let (arenas, problems) = (self.arenas, self.problems);
-        let headers = [0, u64::from(layout.gc.head_size), 16 + u64::from(layout.gc.head_size)];
+        let headers = [
+            0,
+            u64::from(layout.gc.head_size),
+            16 + u64::from(layout.gc.head_size),
+        ];
         for (_, pool) in arenas.pools(reader, layout, problems) {
             let Some(blocks) = arenas.live_blocks(reader, &pool) else {
-                problems.add("torn-pool", || format!("free blocks of the pool at {:#x}", pool.start));
+                problems.add("torn-pool", || {
+                    format!("free blocks of the pool at {:#x}", pool.start)
+                });
                 continue;
             };
             for block in blocks {

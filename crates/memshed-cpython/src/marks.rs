@@ -36,7 +36,11 @@ pub(crate) struct Marks {
 impl Marks {
     /// An empty set.
     pub(crate) fn new() -> Marks {
-        Marks { top: (0..TOP).map(|_| None).collect(), chunks: Vec::new(), len: 0 }
+        Marks {
+            top: (0..TOP).map(|_| None).collect(),
+            chunks: Vec::new(),
+            len: 0,
+        }
     }
 
     /// How many members there are.
@@ -73,7 +77,10 @@ impl Marks {
         let (chunk, word, bit) = self.locate(at)?;
         let chunk = &self.chunks[chunk];
         let run = word / STRIDE;
-        let before: u32 = chunk.bits[run * STRIDE..word].iter().map(|w| w.count_ones()).sum();
+        let before: u32 = chunk.bits[run * STRIDE..word]
+            .iter()
+            .map(|w| w.count_ones())
+            .sum();
         let below = (chunk.bits[word] & ((1u64 << bit) - 1)).count_ones();
         Some(chunk.base + chunk.counts[run] + before + below)
     }
@@ -106,14 +113,18 @@ impl Marks {
     /// The members of chunk `i`, in order of address.
     pub(crate) fn chunk(&self, i: usize) -> impl Iterator<Item = u64> + '_ {
         let chunk = &self.chunks[i];
-        chunk.bits.iter().enumerate().flat_map(move |(word, &bits)| {
-            let start = chunk.start + ((word as u64 * 64) << GRAIN_SHIFT);
-            std::iter::successors((bits != 0).then_some(bits), |b| {
-                let rest = b & (b - 1);
-                (rest != 0).then_some(rest)
+        chunk
+            .bits
+            .iter()
+            .enumerate()
+            .flat_map(move |(word, &bits)| {
+                let start = chunk.start + ((word as u64 * 64) << GRAIN_SHIFT);
+                std::iter::successors((bits != 0).then_some(bits), |b| {
+                    let rest = b & (b - 1);
+                    (rest != 0).then_some(rest)
+                })
+                .map(move |b| start + (u64::from(b.trailing_zeros()) << GRAIN_SHIFT))
             })
-            .map(move |b| start + (u64::from(b.trailing_zeros()) << GRAIN_SHIFT))
-        })
     }
 
     /// All members, in order of address once [`Marks::number`] has run.
@@ -163,7 +174,9 @@ mod tests {
         let mut set = BTreeSet::new();
         let mut marks = Marks::new();
         for _ in 0..20_000 {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             let at = 0x7f00_0000_0000 + (state >> 38) / 8 * 8;
             assert_eq!(marks.insert(at), set.insert(at));
         }

@@ -15,7 +15,10 @@ pub(crate) fn types<M: Memory>(found: &Found<'_, M>, strings: &mut Strings) -> V
         name: strings.intern(&info.full_name()),
         module: strings.intern(&info.module),
         address: info.address.0,
-        object: found.objects.rank(info.address.0).map_or(ObjectId::NONE, ObjectId),
+        object: found
+            .objects
+            .rank(info.address.0)
+            .map_or(ObjectId::NONE, ObjectId),
     })
     .collect()
 }
@@ -43,14 +46,19 @@ pub(crate) fn objects<M: Memory>(
         .collect();
     let mut names = FxHashMap::default();
     for (row, of) in objects.type_id.iter().enumerate() {
-        let Some(way) = &ways[of.0 as usize] else { continue };
+        let Some(way) = &ways[of.0 as usize] else {
+            continue;
+        };
         let at = RemoteAddr(objects.address[row]);
         let name = match way {
             Way::Text(offset) => {
                 let at = visitor.reader.pointer(at.add((*offset).into())).ok();
                 at.and_then(|at| strings::text(visitor.reader, l, at))
             }
-            Way::Type => found.types.known(at).map(|id| found.types.info(id).full_name()),
+            Way::Type => found
+                .types
+                .known(at)
+                .map(|id| found.types.info(id).full_name()),
             Way::Place => Some(visitor.place(at)),
         };
         if let Some(name) = name {

@@ -21,13 +21,19 @@ impl Problems {
         count: u64,
         example: impl FnOnce() -> String,
     ) {
-        let mut tally = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut tally = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         tally.entry(kind).or_insert_with(|| (0, example())).0 += count;
     }
 
     /// The tally, by kind.
     pub(crate) fn list(&self) -> Vec<Problem> {
-        let tally = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let tally = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let problem = |(&kind, &(count, ref example)): (&&str, &(u64, String))| Problem {
             kind: kind.to_owned(),
             count,

@@ -74,7 +74,10 @@ impl Arenas {
             let total_pools = reader.u32(at.add(l.ntotalpools.into()))?;
             let free_pools = reader.u32(at.add(l.nfreepools.into()))?;
             let pools_start = address.next_multiple_of(pool_size);
-            let range = Range { start: address, end: address.saturating_add(arena_size) };
+            let range = Range {
+                start: address,
+                end: address.saturating_add(arena_size),
+            };
             let sane = (pools_start..=range.end).contains(&pool_address)
                 && (pool_address - pools_start) % pool_size == 0
                 && u64::from(total_pools) <= arena_size / pool_size
@@ -118,7 +121,10 @@ impl Arenas {
         layout: &Layout,
         problems: &Problems,
     ) -> (memshed_heap::Pools, memshed_heap::PoolTable) {
-        let (mut sum, mut table) = (memshed_heap::Pools::default(), memshed_heap::PoolTable::default());
+        let (mut sum, mut table) = (
+            memshed_heap::Pools::default(),
+            memshed_heap::PoolTable::default(),
+        );
         sum.arena_bytes = layout.obmalloc.arena_size.into();
         sum.pool_bytes = self.pool_size;
         for arena in &self.list {
@@ -131,9 +137,13 @@ impl Arenas {
             let (used, size) = (u64::from(pool.used), u64::from(pool.block_size));
             table.address.push(pool.start);
             table.arena.push(arena.index);
-            table.block_size.push(if pool.used > 0 { pool.block_size } else { 0 });
+            table
+                .block_size
+                .push(if pool.used > 0 { pool.block_size } else { 0 });
             table.used.push(pool.used);
-            table.capacity.push(if pool.used > 0 { pool.capacity } else { 0 });
+            table
+                .capacity
+                .push(if pool.used > 0 { pool.capacity } else { 0 });
             if pool.used == 0 {
                 // All but the page of its header, which links it to its arena's list.
                 sum.releasable_bytes += self.pool_size.saturating_sub(PAGE);
@@ -148,7 +158,13 @@ impl Arenas {
 
     /// The address ranges to read in bulk: the carved part of each arena.
     pub(crate) fn ranges(&self) -> Vec<Range> {
-        self.list.iter().map(|a| Range { start: a.range.start, end: a.pools_end }).collect()
+        self.list
+            .iter()
+            .map(|a| Range {
+                start: a.range.start,
+                end: a.pools_end,
+            })
+            .collect()
     }
 
     /// The arena that holds `at`.
@@ -189,8 +205,12 @@ impl Arenas {
             return None;
         }
         let k = offset / u64::from(pool.block_size);
-        (k < u64::from(pool.capacity) && pool.used > 0)
-            .then(|| (pool.start + self.header + k * u64::from(pool.block_size), pool.block_size))
+        (k < u64::from(pool.capacity) && pool.used > 0).then(|| {
+            (
+                pool.start + self.header + k * u64::from(pool.block_size),
+                pool.block_size,
+            )
+        })
     }
 
     /// All pools ever carved, in order of address; torn ones are counted and left out.
@@ -202,15 +222,15 @@ impl Arenas {
     ) -> impl Iterator<Item = (&'a Arena, Pool)> + 'a {
         let size = self.pool_size;
         self.list.iter().flat_map(move |arena| {
-            (arena.pools_start..arena.pools_end).step_by(size as usize).filter_map(move |start| {
-                match read_pool(reader, layout, start) {
+            (arena.pools_start..arena.pools_end)
+                .step_by(size as usize)
+                .filter_map(move |start| match read_pool(reader, layout, start) {
                     Ok(pool) if pool.used <= pool.capacity => Some((arena, pool)),
                     _ => {
                         problems.add("torn-pool", || format!("pool at {start:#x}"));
                         None
                     }
-                }
-            })
+                })
         })
     }
 
@@ -257,8 +277,14 @@ fn read_pool<M: Memory>(
     let used = reader.u32(at.add(l.count.into()))?;
     let index = reader.u32(at.add(l.szidx.into()))?;
     // A pool that never held a block has DUMMY_SIZE_IDX (0xffff).
-    let block_size = if index < 64 { (index + 1) * layout.obmalloc.alignment } else { 0 };
-    let capacity = (layout.obmalloc.pool_size - l.size).checked_div(block_size).unwrap_or(0);
+    let block_size = if index < 64 {
+        (index + 1) * layout.obmalloc.alignment
+    } else {
+        0
+    };
+    let capacity = (layout.obmalloc.pool_size - l.size)
+        .checked_div(block_size)
+        .unwrap_or(0);
     Ok(Pool {
         start,
         used,

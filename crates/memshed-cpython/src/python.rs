@@ -74,10 +74,22 @@ impl Python {
     pub fn open<M: Memory>(program: Program, memory: &M) -> Result<Python, WalkError> {
         let reader = Reader(memory);
         let hex = program.version_hex;
-        let build = Build { version_hex: hex, ..Build::default() };
+        let build = Build {
+            version_hex: hex,
+            ..Build::default()
+        };
         let mut layout = layouts::layout_for(build)?.clone();
         overlay(reader, &program, &mut layout)?;
-        let python = Python { program, layout, minor: hex >> 16 & 0xff };
+        let main = program.runtime.add(layout.runtime.interpreters_main.into());
+        let main = reader.pointer(main)?.0.wrapping_sub(program.runtime.0);
+        if let Ok(offset) = u32::try_from(main) {
+            layouts::settle_runtime(&mut layout, offset);
+        }
+        let python = Python {
+            program,
+            layout,
+            minor: hex >> 16 & 0xff,
+        };
         let interpreters = python.interpreters(memory, &Problems::default())?;
         if interpreters.is_empty() {
             return Err(WalkError::NotRunning);
@@ -96,8 +108,13 @@ impl Python {
     /// Addresses of the `int`s that are not 0 while a collection runs: a heap is whole when all
     /// of them are 0.
     pub fn collecting<M: Memory>(&self, memory: &M) -> Vec<RemoteAddr> {
-        let interpreters = self.interpreters(memory, &Problems::default()).unwrap_or_default();
-        interpreters.iter().map(|i| i.collecting(&self.layout)).collect()
+        let interpreters = self
+            .interpreters(memory, &Problems::default())
+            .unwrap_or_default();
+        interpreters
+            .iter()
+            .map(|i| i.collecting(&self.layout))
+            .collect()
     }
 
     pub(crate) fn interpreters<M: Memory>(
@@ -115,18 +132,27 @@ impl Python {
         reader: Reader<'_, M>,
         interpreter: &Interpreter,
     ) -> Result<(), WalkError> {
-        let wrong = |what: String| WalkError::Implausible { version: self.version(), what };
+        let wrong = |what: String| WalkError::Implausible {
+            version: self.version(),
+            what,
+        };
         for head in interpreter.list_heads(&self.layout) {
             let next = reader.u64(head)? & !3;
             let previous = reader.u64(RemoteAddr(next).add(8));
             let collecting = reader.i32(interpreter.collecting(&self.layout))?;
             // While a collection runs the backward links hold counts.
             if collecting == 0 && previous.map(|p| p & !3) != Ok(head.0) {
-                return Err(wrong(format!("the collector's list at {head} is not a list")));
+                return Err(wrong(format!(
+                    "the collector's list at {head} is not a list"
+                )));
             }
         }
         let gc = interpreter.read_gc(reader, &self.layout, [0; 4])?;
-        let enabled = reader.i32(interpreter.gc(&self.layout).add(self.layout.gc.enabled.into()))?;
+        let enabled = reader.i32(
+            interpreter
+                .gc(&self.layout)
+                .add(self.layout.gc.enabled.into()),
+        )?;
         let sane = (0..=1).contains(&enabled)
             && gc.generations.iter().all(|g| {
                 g.threshold >= 0 && g.collections >= 0 && g.collected >= 0 && g.uncollectable >= 0

@@ -1,7 +1,7 @@
 //! What keeps objects alive without another object: modules, running frames, the interpreter.
 
-use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::dicts::Dict;
+use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::interpreters::{Interpreter, Thread};
 use crate::strings;
 use memshed_heap::RootKind;
@@ -40,12 +40,22 @@ impl<M: Memory> Visitor<'_, M> {
     /// The modules in `sys.modules`, `__main__` first.
     fn modules(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
         let at = interpreter.at.add(self.layout.interp.modules.into());
-        let dict = self.reader.pointer(at).and_then(|at| Dict::read(self.reader, self.layout, at));
-        let Ok(Some(dict)) = dict else { return Vec::new() };
+        let dict = self
+            .reader
+            .pointer(at)
+            .and_then(|at| Dict::read(self.reader, self.layout, at));
+        let Ok(Some(dict)) = dict else {
+            return Vec::new();
+        };
         let mut roots = Vec::new();
         let _ = dict.for_each(self.reader, self.layout, |_, key, module| {
             let name = strings::text(self.reader, self.layout, key).unwrap_or_default();
-            roots.push(RawRoot { object: module, kind: RootKind::Module, name, namespace: false });
+            roots.push(RawRoot {
+                object: module,
+                kind: RootKind::Module,
+                name,
+                namespace: false,
+            });
         });
         roots.sort_by_key(|root| root.name != "__main__");
         roots
@@ -58,12 +68,19 @@ impl<M: Memory> Visitor<'_, M> {
         kind: RootKind,
         whose: &str,
     ) -> Vec<RawRoot> {
-        let Ok(words) = self.reader.pointers(base.add(slot.offset.into()), slot.count as usize)
+        let Ok(words) = self
+            .reader
+            .pointers(base.add(slot.offset.into()), slot.count as usize)
         else {
             return Vec::new();
         };
         let name = format!("{whose}.{}", slot.name);
-        let root = |object| RawRoot { object, kind, name: name.clone(), namespace: false };
+        let root = |object| RawRoot {
+            object,
+            kind,
+            name: name.clone(),
+            namespace: false,
+        };
         words.filter(|at| !at.is_null()).map(root).collect()
     }
 
@@ -78,7 +95,12 @@ impl<M: Memory> Visitor<'_, M> {
         for _ in 0..MAX_FRAMES {
             let Ok(frame) = self.frame(at) else { break };
             let place = self.place(frame.code);
-            let mut sink = FrameRoots { visitor: self, place: &place, thread: &name, roots };
+            let mut sink = FrameRoots {
+                visitor: self,
+                place: &place,
+                thread: &name,
+                roots,
+            };
             // What can't be read of a running frame is left out: it is being changed.
             let _ = self.visit_frame(at, &mut sink);
             roots = sink.roots;
@@ -103,9 +125,17 @@ impl<M: Memory> Visitor<'_, M> {
             if !object.is_null() {
                 let name = format!("exception being handled in {name}");
                 let kind = RootKind::Interpreter;
-                roots.push(RawRoot { object, kind, name, namespace: false });
+                roots.push(RawRoot {
+                    object,
+                    kind,
+                    name,
+                    namespace: false,
+                });
             }
-            item = self.reader.pointer(item.add(l.previous_item.into())).unwrap_or_default();
+            item = self
+                .reader
+                .pointer(item.add(l.previous_item.into()))
+                .unwrap_or_default();
         }
         roots
     }
@@ -120,9 +150,12 @@ impl<M: Memory> Visitor<'_, M> {
         let name = text(c.co_qualname).unwrap_or_else(|| "?".to_owned());
         let file = text(c.co_filename).unwrap_or_default();
         let file = file.rsplit('/').next().unwrap_or_default();
-        let line = self.reader.i32(code.add(c.co_firstlineno.into())).unwrap_or(0);
+        let line = self
+            .reader
+            .i32(code.add(c.co_firstlineno.into()))
+            .unwrap_or(0);
         match name.as_str() {
-            "<module>" => format!("{file}"),
+            "<module>" => file.to_owned(),
             _ => format!("{name}() ({file}:{line})"),
         }
     }
@@ -149,7 +182,17 @@ impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
             _ => String::new(),
         };
         let name = format!("{what}{}, {}", self.place, self.thread);
-        self.roots.push(RawRoot { object: target, kind: RootKind::Frame, name, namespace: false });
+        // Namespaces are modules', which have better names for what is in them.
+        let kind = match label {
+            RawLabel::Field("f_globals" | "f_builtins") => RootKind::Interpreter,
+            _ => RootKind::Frame,
+        };
+        self.roots.push(RawRoot {
+            object: target,
+            kind,
+            name,
+            namespace: false,
+        });
     }
 
     fn candidate(&mut self, _word: RemoteAddr, _offset: u64) {}

@@ -2,6 +2,7 @@
 //! shape, and what they add to it is scanned.
 
 use crate::layouts::Layout;
+use crate::layouts::private::private_type;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -32,27 +33,6 @@ pub(crate) enum Kind {
     Weakref,
 }
 
-/// `dequeobject` and its blocks, which no header shows (Modules/_collectionsmodule.c): offsets,
-/// sizes in bytes, and items a block.
-pub(crate) struct Deque {
-    pub(crate) leftblock: u32,
-    pub(crate) leftindex: u32,
-    pub(crate) block_size: u32,
-    pub(crate) block_length: u32,
-    pub(crate) block_data: u32,
-    pub(crate) block_rightlink: u32,
-}
-
-/// The same in 3.9 to 3.15.
-pub(crate) const DEQUE: Deque = Deque {
-    leftblock: 24,
-    leftindex: 40,
-    block_size: 528,
-    block_length: 64,
-    block_data: 8,
-    block_rightlink: 520,
-};
-
 /// The shape of one of CPython's types.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
@@ -75,6 +55,17 @@ impl Shapes {
     /// The shape of the type called `tp_name`.
     pub(crate) fn get(&self, tp_name: &str) -> Option<&Shape> {
         self.0.get(tp_name)
+    }
+
+    /// The fields of an object of a C type whose base has `inherited`: those that the table of
+    /// private types knows come on top.
+    pub(crate) fn extend(&self, inherited: &Fields, tp_name: &str, basicsize: u64) -> Fields {
+        let Some(known) = private_type(tp_name, basicsize) else {
+            return inherited.clone();
+        };
+        let own = known.references.iter().map(|r| (r.label, r.offset));
+        let own = own.filter(|(_, offset)| inherited.iter().all(|(_, other)| other != offset));
+        inherited.iter().copied().chain(own).collect()
     }
 
     /// The shapes as `layout` has them.
@@ -107,8 +98,19 @@ impl Shapes {
     }
 
     fn add(&mut self, name: &'static str, kind: Kind, fields: Vec<(&'static str, Option<u32>)>) {
-        let fields = fields.into_iter().filter_map(|(n, at)| at.map(|at| (n, at))).collect();
-        self.0.insert(name, Shape { kind, fields, whole: true, known_until: 0 });
+        let fields = fields
+            .into_iter()
+            .filter_map(|(n, at)| at.map(|at| (n, at)))
+            .collect();
+        self.0.insert(
+            name,
+            Shape {
+                kind,
+                fields,
+                whole: true,
+                known_until: 0,
+            },
+        );
     }
 
     fn add_functions(&mut self, layout: &Layout) {
@@ -137,14 +139,28 @@ impl Shapes {
         let method = vec![("__func__", Some(m.im_func)), ("__self__", Some(m.im_self))];
         self.add("method", Kind::Plain, method);
         let b = &layout.builtin_method;
-        let builtin = vec![("__self__", Some(b.m_self)), ("__module__", Some(b.m_module))];
+        let builtin = vec![
+            ("__self__", Some(b.m_self)),
+            ("__module__", Some(b.m_module)),
+        ];
         self.add("builtin_function_or_method", Kind::Plain, builtin.clone());
         let mut with_class = builtin;
         with_class.push(("mm_class", Some(b.mm_class)));
         self.add("builtin_method", Kind::Plain, with_class);
-        self.add("cell", Kind::Plain, vec![("cell_contents", Some(layout.cell.ob_ref))]);
+        self.add(
+            "cell",
+            Kind::Plain,
+            vec![("cell_contents", Some(layout.cell.ob_ref))],
+        );
         let w = Some(layout.weakref.wr_callback);
-        for name in ["weakref", "weakref.ReferenceType", "weakproxy", "weakref.ProxyType"] {
+        for name in [
+            "weakref",
+            "weakref.ReferenceType",
+            "weakproxy",
+            "weakref.ProxyType",
+            "weakcallableproxy",
+            "weakref.CallableProxyType",
+        ] {
             self.add(name, Kind::Weakref, vec![("__callback__", w)]);
         }
     }
@@ -187,7 +203,10 @@ impl Shapes {
                     ("gi_code", g.gi_code),
                     ("__name__", Some(g.gi_name)),
                     ("__qualname__", Some(g.gi_qualname)),
-                    ("exc_info", Some(g.gi_exc_state + layout.err_stack_item.exc_value)),
+                    (
+                        "exc_info",
+                        Some(g.gi_exc_state + layout.err_stack_item.exc_value),
+                    ),
                     // A coroutine's origin and an asynchronous generator's hooks share the place.
                     (
                         match name {
@@ -200,6 +219,18 @@ impl Shapes {
                 ],
             );
         }
+        let t = &layout.traceback;
+        let traceback = vec![("tb_next", Some(t.tb_next)), ("tb_frame", Some(t.tb_frame))];
+        self.add("traceback", Kind::Plain, traceback);
+        let e = &layout.exceptions;
+        let exception = vec![
+            ("args", Some(e.args)),
+            ("__notes__", Some(e.notes)),
+            ("__traceback__", Some(e.traceback)),
+            ("__context__", Some(e.context)),
+            ("__cause__", Some(e.cause)),
+        ];
+        self.add("BaseException", Kind::Plain, exception);
         let m = &layout.module;
         let module = vec![("__dict__", Some(m.md_dict)), ("__name__", Some(m.md_name))];
         self.add("module", Kind::Module, module);

@@ -2,8 +2,9 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
+use crate::layouts::private::deque;
 use crate::pymalloc::Arenas;
-use crate::shapes::{DEQUE, Kind};
+use crate::shapes::Kind;
 use crate::strings;
 use crate::types::{DictPlace, TypeInfo};
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
@@ -55,16 +56,19 @@ impl<M: Memory> Visitor<'_, M> {
             }
             Kind::Int => self.int_size(at, info),
             Kind::Deque => {
-                let l = &DEQUE;
-                let left = reader.u64(at.add(l.leftindex.into()))?;
+                let left = reader.u64(at.add(deque::LEFTINDEX.into()))?;
                 let length = reader.u64(at.add(layout.object.ob_size.into()))?;
                 let slots = left.min(MAX_BYTES) + length.min(MAX_BYTES);
-                let blocks = slots.div_ceil(l.block_length.into());
-                Ok(info.basicsize + blocks * u64::from(l.block_size))
+                let blocks = slots.div_ceil(deque::BLOCK_LENGTH.into());
+                Ok(info.basicsize + blocks * u64::from(deque::BLOCK_SIZE))
             }
             Kind::Code => {
                 let bytes = self.variable_size(at, info)?;
-                Ok(if self.minor < 13 { bytes.next_multiple_of(8) } else { bytes })
+                Ok(if self.minor < 13 {
+                    bytes.next_multiple_of(8)
+                } else {
+                    bytes
+                })
             }
             Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
@@ -91,12 +95,20 @@ impl<M: Memory> Visitor<'_, M> {
         let (head, buffer) = match (shape.compact, shape.ascii) {
             (true, true) => return Ok(u64::from(l.ascii_size) + data),
             (true, false) => (u64::from(l.compact_size), at.add(l.compact_size.into())),
-            (false, _) => (l.size.into(), self.reader.pointer(at.add(l.data_any.into()))?),
+            (false, _) => (
+                l.size.into(),
+                self.reader.pointer(at.add(l.data_any.into()))?,
+            ),
         };
         let utf8 = self.reader.pointer(at.add(l.utf8.into()))?;
         let encoded = match utf8.is_null() || utf8 == buffer {
             true => 0,
-            false => self.reader.u64(at.add(l.utf8_length.into()))?.min(MAX_BYTES) + 1,
+            false => {
+                self.reader
+                    .u64(at.add(l.utf8_length.into()))?
+                    .min(MAX_BYTES)
+                    + 1
+            }
         };
         Ok(head + data + encoded)
     }
@@ -106,7 +118,10 @@ impl<M: Memory> Visitor<'_, M> {
         let digits = match (l.lv_tag, l.lv_tag_shift) {
             // `int.__sizeof__` counts at least one digit from 3.12 on.
             (Some(tag), Some(shift)) => (self.reader.u64(at.add(tag.into()))? >> shift).max(1),
-            _ => self.reader.i64(at.add(self.layout.object.ob_size.into()))?.unsigned_abs(),
+            _ => self
+                .reader
+                .i64(at.add(self.layout.object.ob_size.into()))?
+                .unsigned_abs(),
         };
         let head = match info.basicsize > u64::from(l.size) {
             // A subclass of 3.12 and later has room for its own attributes.
@@ -168,7 +183,9 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     fn frame_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
-        let frame = self.reader.pointer(at.add(self.layout.frame_object.f_frame.into()))?;
+        let frame = self
+            .reader
+            .pointer(at.add(self.layout.frame_object.f_frame.into()))?;
         let code = self.frame(frame)?.code;
         Ok(u64::from(self.layout.frame_object.frame_data) + self.frame_bytes(code)?)
     }
@@ -208,11 +225,7 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// The buffer that an object keeps outside its own block: where, and how many bytes it needs.
-    fn own_buffer(
-        &self,
-        at: RemoteAddr,
-        info: &TypeInfo,
-    ) -> Result<(RemoteAddr, u64), ReadError> {
+    fn own_buffer(&self, at: RemoteAddr, info: &TypeInfo) -> Result<(RemoteAddr, u64), ReadError> {
         let (reader, layout, none) = (self.reader, self.layout, (RemoteAddr::NULL, 0));
         match info.kind {
             Kind::List => {
@@ -226,7 +239,9 @@ impl<M: Memory> Visitor<'_, M> {
                 Ok((bytes, allocated.min(MAX_BYTES)))
             }
             Kind::Dict => {
-                let Some(dict) = Dict::read(reader, layout, at)? else { return Ok(none) };
+                let Some(dict) = Dict::read(reader, layout, at)? else {
+                    return Ok(none);
+                };
                 match dict.keys.refcount == 1 {
                     true => Ok((dict.keys.at, dict.keys.size(layout))),
                     false => Ok(none),
@@ -238,7 +253,10 @@ impl<M: Memory> Visitor<'_, M> {
                     return Ok(none);
                 }
                 let mask = reader.u64(at.add(layout.set.mask.into()))?;
-                Ok((table, (mask.min(MAX_BYTES >> 8) + 1) * u64::from(layout.set.entry_size)))
+                Ok((
+                    table,
+                    (mask.min(MAX_BYTES >> 8) + 1) * u64::from(layout.set.entry_size),
+                ))
             }
             // 3.11 and 3.12 keep attributes that share their names in an array of their own.
             _ if info.dict == DictPlace::Managed => self.own_values(at, info),
@@ -246,11 +264,7 @@ impl<M: Memory> Visitor<'_, M> {
         }
     }
 
-    fn own_values(
-        &self,
-        at: RemoteAddr,
-        info: &TypeInfo,
-    ) -> Result<(RemoteAddr, u64), ReadError> {
+    fn own_values(&self, at: RemoteAddr, info: &TypeInfo) -> Result<(RemoteAddr, u64), ReadError> {
         let Some(back) = self.layout.dict_values.prefix_size_back else {
             return Ok((RemoteAddr::NULL, 0));
         };
@@ -260,7 +274,10 @@ impl<M: Memory> Visitor<'_, M> {
         }
         let prefix = u64::from(self.reader.u8(values.sub(back.into()))?);
         let keys = Keys::read(self.reader, self.layout, info.cached_keys)?;
-        Ok((values.sub(prefix), prefix + keys.map_or(0, |k| k.shared.min(255)) * 8))
+        Ok((
+            values.sub(prefix),
+            prefix + keys.map_or(0, |k| k.shared.min(255)) * 8,
+        ))
     }
 
     /// Bytes of the block that begins at `at` and holds `needed` bytes.
@@ -276,6 +293,10 @@ impl<M: Memory> Visitor<'_, M> {
         // Where another allocator is at work the word is arbitrary: believed within bounds only.
         let chunk = self.reader.u64(at.sub(8)).unwrap_or(0) & !7;
         let plausible = needed..=needed.saturating_mul(2).saturating_add(8192);
-        if plausible.contains(&chunk) && chunk % 16 == 0 { chunk } else { needed }
+        if plausible.contains(&chunk) && chunk % 16 == 0 {
+            chunk
+        } else {
+            needed
+        }
     }
 }

@@ -33,7 +33,12 @@ pub(crate) fn shape<M: Memory>(
     let compact = state >> l.compact_bit & 1 == 1;
     let ascii = state >> l.ascii_bit & 1 == 1;
     let sane = length >= 0 && matches!(width, 1 | 2 | 4);
-    Ok(sane.then_some(Shape { length: length as u64, width, compact, ascii }))
+    Ok(sane.then_some(Shape {
+        length: length as u64,
+        width,
+        compact,
+        ascii,
+    }))
 }
 
 /// The first [`NAME_LIMIT`] characters of the `str` at `at`.

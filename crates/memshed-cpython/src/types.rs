@@ -192,17 +192,26 @@ impl<'m, M: Memory> Types<'m, M> {
     fn is_type(&self, at: RemoteAddr) -> bool {
         let l = &self.layout.ty;
         let subclass = self.layout.flags.type_subclass;
-        let Ok(meta) = self.reader.pointer(at.add(self.layout.object.ob_type.into())) else {
+        let Ok(meta) = self
+            .reader
+            .pointer(at.add(self.layout.object.ob_type.into()))
+        else {
             return false;
         };
         let is_meta = meta == self.type_type
             || (meta.0 % 8 == 0
-                && self.reader.u32(meta.add(l.tp_flags.into())).is_ok_and(|f| f & subclass != 0)
+                && self
+                    .reader
+                    .u32(meta.add(l.tp_flags.into()))
+                    .is_ok_and(|f| f & subclass != 0)
                 && self.is_type_type_chain(meta));
         let size = self.reader.i64(at.add(l.tp_basicsize.into())).unwrap_or(-1);
         let item = self.reader.i64(at.add(l.tp_itemsize.into())).unwrap_or(-1);
         // Objects of unions and the like have no name; types always do.
-        let name = self.reader.pointer(at.add(l.tp_name.into())).unwrap_or_default();
+        let name = self
+            .reader
+            .pointer(at.add(l.tp_name.into()))
+            .unwrap_or_default();
         is_meta
             && (0..=1 << 24).contains(&size)
             && (0..=1 << 24).contains(&item)
@@ -243,7 +252,8 @@ impl<'m, M: Memory> Types<'m, M> {
         };
         if base.is_none() && tp_name != "object" {
             // A static type that was never readied, or a torn one: its instances are still sized.
-            self.problems.add("type-without-base", || format!("{tp_name} at {at}"));
+            self.problems
+                .add("type-without-base", || format!("{tp_name} at {at}"));
         }
         let base = base.map(|id| &self.infos[id as usize]);
         let pre_header = self.pre_header(flags);
@@ -263,7 +273,9 @@ impl<'m, M: Memory> Types<'m, M> {
             slots: Box::default(),
             dict,
             cached_keys: match heap {
-                true => reader.pointer(at.add(layout.heap_type.ht_cached_keys.into())).ok()?,
+                true => reader
+                    .pointer(at.add(layout.heap_type.ht_cached_keys.into()))
+                    .ok()?,
                 false => RemoteAddr::NULL,
             },
             scan: 0..0,
@@ -273,9 +285,13 @@ impl<'m, M: Memory> Types<'m, M> {
                 info.kind = shape.kind;
                 info.fields = shape.fields.clone();
                 let end = u32::try_from(basicsize).unwrap_or(0);
-                info.scan = if shape.whole { 0..0 } else { shape.known_until..end };
+                info.scan = if shape.whole {
+                    0..0
+                } else {
+                    shape.known_until..end
+                };
             }
-            (python, _) => self.inherit(&mut info, base.cloned(), python),
+            (python, _) => self.inherit(&mut info, &tp_name, base.cloned(), python),
         }
         if python {
             let mut slots = self.members(at)?;
@@ -286,7 +302,7 @@ impl<'m, M: Memory> Types<'m, M> {
     }
 
     /// A class without a table of its own has its base's shape; what a C type adds is scanned.
-    fn inherit(&self, info: &mut TypeInfo, base: Option<TypeInfo>, python: bool) {
+    fn inherit(&self, info: &mut TypeInfo, tp_name: &str, base: Option<TypeInfo>, python: bool) {
         let head = self.layout.object.size;
         let end = u32::try_from(info.basicsize).unwrap_or(0);
         let Some(base) = base else {
@@ -294,7 +310,10 @@ impl<'m, M: Memory> Types<'m, M> {
             return;
         };
         info.kind = base.kind;
-        info.fields = base.fields;
+        info.fields = match python {
+            true => base.fields,
+            false => self.shapes.extend(&base.fields, tp_name, info.basicsize),
+        };
         info.scan = base.scan.clone();
         if !python {
             let from = u32::try_from(base.basicsize).unwrap_or(0).max(head);
@@ -309,7 +328,9 @@ impl<'m, M: Memory> Types<'m, M> {
     }
 
     fn base_of(&self, at: RemoteAddr) -> RemoteAddr {
-        self.reader.pointer(at.add(self.layout.ty.tp_base.into())).unwrap_or_default()
+        self.reader
+            .pointer(at.add(self.layout.ty.tp_base.into()))
+            .unwrap_or_default()
     }
 
     /// Module and qualified name, as `__module__` and `__qualname__` say.
@@ -319,9 +340,13 @@ impl<'m, M: Memory> Types<'m, M> {
         if !heap {
             return (split.0.to_owned(), split.1.to_owned());
         }
-        let qualname = reader.pointer(at.add(layout.heap_type.ht_qualname.into())).ok();
+        let qualname = reader
+            .pointer(at.add(layout.heap_type.ht_qualname.into()))
+            .ok();
         let qualname = qualname.and_then(|q| self.text(q));
-        let dict = reader.pointer(at.add(layout.ty.tp_dict.into())).unwrap_or_default();
+        let dict = reader
+            .pointer(at.add(layout.ty.tp_dict.into()))
+            .unwrap_or_default();
         let module = dicts::get(reader, layout, dict, "__module__").and_then(|m| self.text(m));
         (
             module.unwrap_or_else(|| split.0.to_owned()),
@@ -331,8 +356,14 @@ impl<'m, M: Memory> Types<'m, M> {
 
     /// The text of the object at `at`, if it is a `str`.
     fn text(&self, at: RemoteAddr) -> Option<String> {
-        let of = self.reader.pointer(at.add(self.layout.object.ob_type.into())).ok()?;
-        let flags = self.reader.u32(of.add(self.layout.ty.tp_flags.into())).ok()?;
+        let of = self
+            .reader
+            .pointer(at.add(self.layout.object.ob_type.into()))
+            .ok()?;
+        let flags = self
+            .reader
+            .u32(of.add(self.layout.ty.tp_flags.into()))
+            .ok()?;
         (flags & self.layout.flags.unicode_subclass != 0)
             .then(|| strings::text(self.reader, self.layout, at))
             .flatten()
@@ -341,7 +372,11 @@ impl<'m, M: Memory> Types<'m, M> {
     /// `_PyType_PreHeaderSize`.
     fn pre_header(&self, flags: u32) -> u64 {
         let f = &self.layout.flags;
-        let gc = if flags & f.have_gc != 0 { u64::from(self.layout.gc.head_size) } else { 0 };
+        let gc = if flags & f.have_gc != 0 {
+            u64::from(self.layout.gc.head_size)
+        } else {
+            0
+        };
         let managed = f.managed_dict | f.managed_weakref.unwrap_or(0);
         gc + if flags & managed != 0 { 16 } else { 0 }
     }
@@ -371,12 +406,17 @@ impl<'m, M: Memory> Types<'m, M> {
             let kind = reader.u32(member.add(m.ty.into())).ok()?;
             let offset = reader.u64(member.add(m.offset.into())).ok()?;
             let name = reader.pointer(member.add(m.name.into())).ok()?;
-            let Ok(offset) = u32::try_from(offset) else { continue };
+            let Ok(offset) = u32::try_from(offset) else {
+                continue;
+            };
             if name.is_null() || !(kind == m.t_object || kind == m.t_object_ex) {
                 continue;
             }
             let name = reader.c_string(name, 256).ok()?;
-            slots.push(Slot { name: name.into(), offset });
+            slots.push(Slot {
+                name: name.into(),
+                offset,
+            });
         }
         Some(slots)
     }

@@ -91,9 +91,11 @@ impl<'m, M: Memory> Walk<'m, M> {
                 marker.mark_list(generation, head);
             }
         }
-        let in_collection = interpreters
-            .iter()
-            .any(|i| reader.i32(i.collecting(layout)).is_ok_and(|collecting| collecting != 0));
+        let in_collection = interpreters.iter().any(|i| {
+            reader
+                .i32(i.collecting(layout))
+                .is_ok_and(|collecting| collecting != 0)
+        });
         marker.follow_lists();
         let mut roots = Vec::new();
         for interpreter in &interpreters {
@@ -151,7 +153,10 @@ impl<'m, M: Memory> Walk<'m, M> {
     pub fn heap(&self, progress: &dyn Fn(Phase)) -> Heap {
         progress(Phase::Sizing);
         let statics = &self.python.program.statics;
-        let blocks = Blocks { arenas: &self.arenas, statics };
+        let blocks = Blocks {
+            arenas: &self.arenas,
+            statics,
+        };
         let mut objects = columns::build(
             &self.visitor,
             &self.found,
@@ -184,9 +189,21 @@ impl<'m, M: Memory> Walk<'m, M> {
         let names: Vec<StringId> = self.roots.iter().map(|r| strings.intern(&r.name)).collect();
         let layout = self.visitor.layout;
         let namespaces = &self.found.namespaces;
-        let mut labels =
-            Labels::new(self.visitor.reader, layout, namespaces, self.options.values, strings);
-        holders::find(&self.visitor, &self.found, objects, &mut labels, &self.roots, &names)
+        let mut labels = Labels::new(
+            self.visitor.reader,
+            layout,
+            namespaces,
+            self.options.values,
+            strings,
+        );
+        holders::find(
+            &self.visitor,
+            &self.found,
+            objects,
+            &mut labels,
+            &self.roots,
+            &names,
+        )
     }
 
     /// Every edge, in order of the source's handle. Names are added to `strings`.
@@ -194,14 +211,26 @@ impl<'m, M: Memory> Walk<'m, M> {
         progress(Phase::Edges);
         let layout = self.visitor.layout;
         let namespaces = &self.found.namespaces;
-        let labels =
-            Labels::new(self.visitor.reader, layout, namespaces, self.options.values, strings);
-        let mut sink = EdgeRows { found: &self.found, labels, edges: Edges::default() };
+        let labels = Labels::new(
+            self.visitor.reader,
+            layout,
+            namespaces,
+            self.options.values,
+            strings,
+        );
+        let mut sink = EdgeRows {
+            found: &self.found,
+            labels,
+            edges: Edges::default(),
+        };
         sink.edges.start.push(0);
         for chunk in 0..self.found.objects.chunk_count() {
             for address in self.found.objects.chunk(chunk) {
                 let at = RemoteAddr(address);
-                let of = self.visitor.reader.pointer(at.add(layout.object.ob_type.into()));
+                let of = self
+                    .visitor
+                    .reader
+                    .pointer(at.add(layout.object.ob_type.into()));
                 if let Some(id) = of.ok().and_then(|of| self.found.types.known(of)) {
                     // What is torn was counted when it was found.
                     let _ = self.visitor.visit(at, self.found.types.info(id), &mut sink);
@@ -237,17 +266,30 @@ impl<'m, M: Memory> Walk<'m, M> {
 
     fn pools(&self) -> (memshed_heap::Pools, memshed_heap::PoolTable) {
         let reader = self.visitor.reader;
-        let (mut pools, table) =
-            self.arenas.account(reader, self.visitor.layout, &self.problems);
-        let raw = self.interpreters.iter().map(|i| self.python.raw_blocks(reader, i));
+        let (mut pools, table) = self
+            .arenas
+            .account(reader, self.visitor.layout, &self.problems);
+        let raw = self
+            .interpreters
+            .iter()
+            .map(|i| self.python.raw_blocks(reader, i));
         pools.raw_blocks = raw.sum();
         (pools, table)
     }
 
     fn caches(&self, objects: &memshed_heap::Objects) -> Vec<memshed_heap::Cache> {
-        let interned = self.roots.iter().filter(|root| root.kind == RootKind::Interned);
+        let interned = self
+            .roots
+            .iter()
+            .filter(|root| root.kind == RootKind::Interned);
         let interned: Vec<RemoteAddr> = interned.map(|root| root.object).collect();
-        crate::caches::all(&self.visitor, &self.interpreters, &self.found, objects, &interned)
+        crate::caches::all(
+            &self.visitor,
+            &self.interpreters,
+            &self.found,
+            objects,
+            &interned,
+        )
     }
 }
 
@@ -288,11 +330,16 @@ fn types<'m, M: Memory>(
             what: "none of its objects leads to the type of types".to_owned(),
         });
     };
-    let is_type = |at: &RemoteAddr| {
-        reader.pointer(at.add(layout.object.ob_type.into())) == Ok(type_type)
-    };
+    let is_type =
+        |at: &RemoteAddr| reader.pointer(at.add(layout.object.ob_type.into())) == Ok(type_type);
     let sample: Vec<RemoteAddr> = members.into_iter().filter(is_type).collect();
-    Ok(Types::new(reader, layout, Arc::clone(problems), type_type, &sample))
+    Ok(Types::new(
+        reader,
+        layout,
+        Arc::clone(problems),
+        type_type,
+        &sample,
+    ))
 }
 
 /// From 3.12 on the interpreter's state keeps what used to be in static builtin types.
@@ -314,9 +361,13 @@ fn static_types<M: Memory>(
     };
     for interpreter in interpreters {
         for (table, capacity) in tables {
-            let (Some(table), Some(capacity)) = (table, capacity) else { continue };
+            let (Some(table), Some(capacity)) = (table, capacity) else {
+                continue;
+            };
             for i in 0..capacity {
-                let at = interpreter.at.add(u64::from(table) + u64::from(i) * u64::from(size));
+                let at = interpreter
+                    .at
+                    .add(u64::from(table) + u64::from(i) * u64::from(size));
                 let read = |offset: u32| reader.pointer(at.add(offset.into())).unwrap_or_default();
                 if !read(ty).is_null() {
                     // The namespaces of the main interpreter, the last in the list, win.
