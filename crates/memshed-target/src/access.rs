@@ -54,7 +54,9 @@ impl Obstacle {
                 format!("it belongs to user {theirs}, not to user {ours}")
             }
             Obstacle::Yama(scope) => match scope {
-                1 => "kernel.yama.ptrace_scope is 1: only parents may look at their children".into(),
+                1 => {
+                    "kernel.yama.ptrace_scope is 1: only parents may look at their children".into()
+                }
                 2 => "kernel.yama.ptrace_scope is 2: only root may look at processes".into(),
                 _ => format!("kernel.yama.ptrace_scope is {scope}: nobody may look at processes"),
             },
@@ -90,8 +92,10 @@ impl Obstacle {
             }
             Obstacle::Traced { by } => format!("end the debugger or tracer, process {by}, first"),
             Obstacle::OtherUserNamespace => {
-                format!("run memshed as root outside of containers, or inside: \
-                         nsenter --user --target {pid} …")
+                format!(
+                    "run memshed as root outside of containers, or inside: \
+                         nsenter --user --target {pid} …"
+                )
             }
             Obstacle::Zombie | Obstacle::KernelThread | Obstacle::Ourselves => return None,
         })
@@ -144,10 +148,12 @@ pub fn check(process: &Process) -> Result<Access, TargetError> {
         return Ok(access);
     }
     if let Err(e) = ptrace_works() {
-        access.obstacles.push(Obstacle::PtraceForbidden(e.clone()));
+        access.obstacles.push(Obstacle::PtraceForbidden(e));
     }
     if theirs.tracer != 0 {
-        access.obstacles.push(Obstacle::Traced { by: theirs.tracer });
+        access
+            .obstacles
+            .push(Obstacle::Traced { by: theirs.tracer });
     }
     check_rights(process, &theirs, &own, &mut access);
     remark(process, &theirs, &own, &mut access);
@@ -179,7 +185,10 @@ fn check_rights(process: &Process, theirs: &Status, own: &Status, access: &mut A
     if !same_namespace {
         access.obstacles.push(Obstacle::OtherUserNamespace);
     } else if !all_ours {
-        access.obstacles.push(Obstacle::OtherUser { theirs: theirs.uid, ours });
+        access.obstacles.push(Obstacle::OtherUser {
+            theirs: theirs.uid,
+            ours,
+        });
     } else if theirs.permitted & !own.permitted != 0 {
         access.obstacles.push(Obstacle::Privileged);
     } else if fs::read_link(format!("/proc/{}/exe", process.pid())).is_err() {
@@ -198,10 +207,14 @@ fn remark(process: &Process, theirs: &Status, own: &Status, access: &mut Access)
         );
     }
     if process.groups().frozen() {
-        access.remarks.push("its control group is frozen; it will be read as it is".into());
+        access
+            .remarks
+            .push("its control group is frozen; it will be read as it is".into());
     }
     if theirs.state == 'T' {
-        access.remarks.push("it is stopped (SIGSTOP), and will stay so".into());
+        access
+            .remarks
+            .push("it is stopped (SIGSTOP), and will stay so".into());
     }
 }
 
@@ -211,14 +224,18 @@ fn user_namespace(pid: &str) -> Option<std::path::PathBuf> {
 
 /// The setting of the Yama security module, if the kernel has it.
 pub fn yama_scope() -> Option<u32> {
-    fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?.trim().parse().ok()
+    fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// Whether ptrace works at all here: tried once, on a child of our own.
-pub fn ptrace_works() -> Result<(), &'static String> {
+pub fn ptrace_works() -> Result<(), String> {
     static TRIED: OnceLock<Result<(), String>> = OnceLock::new();
     let tried = TRIED.get_or_init(|| probe().map_err(|e| e.to_string()));
-    tried.as_ref().map(|()| ())
+    tried.clone()
 }
 
 #[cfg(test)]
@@ -229,7 +246,10 @@ mod tests {
     fn every_obstacle_says_what_it_is() {
         let all = [
             Obstacle::PtraceForbidden("EPERM".into()),
-            Obstacle::OtherUser { theirs: 0, ours: 1000 },
+            Obstacle::OtherUser {
+                theirs: 0,
+                ours: 1000,
+            },
             Obstacle::Yama(1),
             Obstacle::Yama(2),
             Obstacle::Yama(3),
@@ -240,13 +260,18 @@ mod tests {
         ];
         for obstacle in all {
             assert!(!obstacle.sentence().is_empty());
-            assert!(obstacle.remedy(4711).is_some_and(|r| !r.is_empty()), "{obstacle:?}");
+            assert!(
+                obstacle.remedy(4711).is_some_and(|r| !r.is_empty()),
+                "{obstacle:?}"
+            );
         }
     }
 
     #[test]
     fn the_kernel_s_own_threads_are_recognised() {
-        let Ok(kthreadd) = Process::open(2) else { return };
+        let Ok(kthreadd) = Process::open(2) else {
+            return;
+        };
         if kthreadd.status().is_ok_and(|s| s.comm == "kthreadd") {
             let access = check(&kthreadd).expect("a check");
             assert_eq!(access.obstacles, [Obstacle::KernelThread]);

@@ -36,7 +36,10 @@ impl Module {
     /// Addresses from its first to its last mapping.
     pub fn range(&self) -> Range {
         let start = self.mappings.first().map_or(0, |m| m.start);
-        Range { start, end: self.mappings.last().map_or(start, |m| m.end) }
+        Range {
+            start,
+            end: self.mappings.last().map_or(start, |m| m.end),
+        }
     }
 }
 
@@ -44,11 +47,17 @@ impl Module {
 pub fn modules(mappings: &[Mapping]) -> Vec<Module> {
     let mut found: Vec<Module> = Vec::new();
     let mut by_file: HashMap<(&str, u64), usize> = HashMap::new();
-    for mapping in mappings.iter().filter(|m| m.has_file() && m.path.starts_with('/')) {
+    for mapping in mappings
+        .iter()
+        .filter(|m| m.has_file() && m.path.starts_with('/'))
+    {
         let key = (mapping.dev.as_str(), mapping.inode);
         let index = *by_file.entry(key).or_insert_with(|| {
             let path = mapping.file_path().to_string();
-            found.push(Module { path, mappings: Vec::new() });
+            found.push(Module {
+                path,
+                mappings: Vec::new(),
+            });
             found.len() - 1
         });
         found[index].mappings.push(mapping.clone());
@@ -67,11 +76,16 @@ pub struct ModuleFile {
 impl ModuleFile {
     /// Opens the file behind `module`.
     pub fn open(process: &Process, module: &Module) -> Result<ModuleFile, TargetError> {
-        let fail = |why: String| TargetError::Elf { path: module.path.clone(), why };
+        let fail = |why: String| TargetError::Elf {
+            path: module.path.clone(),
+            why,
+        };
         let Some(first) = module.mappings.first() else {
             return Err(fail("it is not mapped".into()));
         };
-        let file = process.open_mapped(first).map_err(|e| fail(e.to_string()))?;
+        let file = process
+            .open_mapped(first)
+            .map_err(|e| fail(e.to_string()))?;
         ModuleFile::from_file(&module.path, file, module.mappings.clone())
     }
 
@@ -81,18 +95,28 @@ impl ModuleFile {
         file: File,
         mappings: Vec<Mapping>,
     ) -> Result<ModuleFile, TargetError> {
-        let fail = |why: String| TargetError::Elf { path: path.to_string(), why };
+        let fail = |why: String| TargetError::Elf {
+            path: path.to_string(),
+            why,
+        };
         let about = file.metadata().map_err(|e| fail(e.to_string()))?;
         if !about.is_file() || about.len() > LARGEST {
             return Err(fail("not a file that can be looked into".into()));
         }
-        let module = ModuleFile { path: path.to_string(), cache: ReadCache::new(file), mappings };
+        let module = ModuleFile {
+            path: path.to_string(),
+            cache: ReadCache::new(file),
+            mappings,
+        };
         module.parse()?;
         Ok(module)
     }
 
     fn fail(&self, why: impl Into<String>) -> TargetError {
-        TargetError::Elf { path: self.path.clone(), why: why.into() }
+        TargetError::Elf {
+            path: self.path.clone(),
+            why: why.into(),
+        }
     }
 
     fn parse(&self) -> Result<Elf<'_>, TargetError> {
@@ -146,7 +170,9 @@ impl ModuleFile {
     pub fn find_section(&self, name: &str) -> Result<Option<Range>, TargetError> {
         let bias = self.bias()?;
         let elf = self.parse()?;
-        let Some((_, section)) = elf.elf_section_table().section_by_name(LittleEndian, name.as_bytes())
+        let Some((_, section)) = elf
+            .elf_section_table()
+            .section_by_name(LittleEndian, name.as_bytes())
         else {
             return Ok(None);
         };
@@ -167,7 +193,9 @@ impl ModuleFile {
         let offset = mapping.offset.checked_add(at.0 - mapping.start);
         let offset = offset.ok_or_else(|| self.fail("an offset without end"))?;
         let bytes = (&self.cache).read_bytes_at(offset, len);
-        bytes.map(<[u8]>::to_vec).map_err(|()| self.fail("it is shorter than its mapping"))
+        bytes
+            .map(<[u8]>::to_vec)
+            .map_err(|()| self.fail("it is shorter than its mapping"))
     }
 
     /// The file's build id, if it has one: the bytes of its GNU note.
@@ -225,7 +253,9 @@ mod tests {
         for _ in 0..2000 {
             let mut damaged = whole[..4096.min(whole.len())].to_vec();
             for _ in 0..4 {
-                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                random = random
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 let at = (random >> 33) as usize % 1024;
                 damaged[at] = (random >> 20) as u8;
             }
@@ -238,12 +268,18 @@ mod tests {
         let process = Process::open(std::process::id() as i32).expect("ourselves");
         let maps = process.mappings().expect("our mappings");
         let all = modules(&maps);
-        let libc = all.iter().find(|m| m.path.contains("libc.so")).expect("a C library");
+        let libc = all
+            .iter()
+            .find(|m| m.path.contains("libc.so"))
+            .expect("a C library");
         let found = find_symbols(&process, libc, &["getpid", "no_such_name"]).expect("symbols");
         assert_eq!(found.len(), 1);
         assert_eq!(found["getpid"].0, libc::getpid as *const () as u64);
         let file = ModuleFile::open(&process, libc).expect("the file");
-        let text = file.find_section(".text").expect("sections").expect("a .text");
+        let text = file
+            .find_section(".text")
+            .expect("sections")
+            .expect("a .text");
         assert!(text.contains(found["getpid"]));
         assert!(file.read_mapped(found["getpid"], 4).is_ok());
         assert!(file.read_mapped(found["getpid"], u64::MAX).is_err());

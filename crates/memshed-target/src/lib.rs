@@ -24,7 +24,7 @@ pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};
 pub use memory::{Memory, Range, ReadError, RemoteAddr};
 pub use mirror::Mirror;
 pub use process::Process;
-pub use status::{MemoryUse, Status};
 pub use session::{
     FreezeInfo, FreezeRequest, Frozen, Method, Session, SessionOptions, TracerProgram, WordTest,
 };
+pub use status::{MemoryUse, Status};

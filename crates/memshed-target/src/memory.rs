@@ -7,6 +7,8 @@ use std::fmt;
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RemoteAddr(pub u64);
 
+// `add` and `sub` wrap, which the operators of the same name do not.
+#[allow(clippy::should_implement_trait)]
 impl RemoteAddr {
     /// The null pointer.
     pub const NULL: RemoteAddr = RemoteAddr(0);

@@ -249,7 +249,12 @@ pub(crate) fn bind_to_cpu(cpu: usize) -> io::Result<()> {
     unsafe {
         let mut one: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut one);
-        result(i64::from(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one))).map(drop)
+        result(i64::from(libc::sched_setaffinity(
+            0,
+            size_of::<libc::cpu_set_t>(),
+            &one,
+        )))
+        .map(drop)
     }
 }
 
@@ -354,7 +359,9 @@ pub(crate) fn spawn_tracer(
 /// Clock ticks per second, the unit of some files in `/proc`.
 pub(crate) fn ticks_per_second() -> u64 {
     // SAFETY: no memory of ours is involved.
-    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) })
+        .unwrap_or(100)
+        .max(1)
 }
 
 /// Forks a child that does nothing until it is killed. No exec, so that it is a child of the

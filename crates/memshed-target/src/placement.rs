@@ -158,7 +158,7 @@ impl Placement {
         let mut page = range.start / PAGE;
         let last = range.end / PAGE;
         while page < last {
-            if page % 64 == 0 && self.present.word(page) == 0 {
+            if page.is_multiple_of(64) && self.present.word(page) == 0 {
                 page += 64;
                 continue;
             }

@@ -132,7 +132,9 @@ impl Process {
         }
         let by_exe = || {
             let same = |p: PathBuf| p.as_os_str() == mapping.path.as_str();
-            self.exe().is_ok_and(same).then(|| File::open(self.path("exe")))
+            self.exe()
+                .is_ok_and(same)
+                .then(|| File::open(self.path("exe")))
         };
         let file = match by_exe() {
             Some(file) => file?,
@@ -141,7 +143,9 @@ impl Process {
         if file.metadata()?.ino() == mapping.inode {
             Ok(file)
         } else {
-            Err(io::Error::other("the file has been replaced since it was mapped"))
+            Err(io::Error::other(
+                "the file has been replaced since it was mapped",
+            ))
         }
     }
 }

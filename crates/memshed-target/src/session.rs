@@ -93,7 +93,9 @@ impl Link {
             ranges: ranges.to_vec(),
         };
         let done = protocol::send(&copier, &wish).and_then(|()| protocol::receive(&copier));
-        done.ok().filter(|fetched: &Fetched| fetched.there).map(|fetched| fetched.copied)
+        done.ok()
+            .filter(|fetched: &Fetched| fetched.there)
+            .map(|fetched| fetched.copied)
     }
 }
 

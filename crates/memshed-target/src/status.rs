@@ -47,11 +47,16 @@ pub struct Status {
 impl Status {
     /// Reads the text of the file; lines that make no sense are left out.
     pub fn parse(text: &str) -> Status {
-        let mut status = Status { state: '?', ..Status::default() };
+        let mut status = Status {
+            state: '?',
+            ..Status::default()
+        };
         for (key, value) in text.lines().filter_map(|l| l.split_once(':')) {
             let value = value.trim();
             let ids = || {
-                let mut ids = value.split_whitespace().map(|n| n.parse().unwrap_or(u32::MAX));
+                let mut ids = value
+                    .split_whitespace()
+                    .map(|n| n.parse().unwrap_or(u32::MAX));
                 [(); 3].map(|()| ids.next().unwrap_or(u32::MAX))
             };
             let bits = || u64::from_str_radix(value, 16).unwrap_or(0);

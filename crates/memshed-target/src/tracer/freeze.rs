@@ -233,7 +233,10 @@ impl Tracer {
                 .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
             source.fetch(&fresh);
             let ran = stop.ran_meanwhile().len() as u32;
-            let (held, asleep) = (stop.held.len() as u32 + stop.woken, stop.asleep.len() as u32);
+            let (held, asleep) = (
+                stop.held.len() as u32 + stop.woken,
+                stop.asleep.len() as u32,
+            );
             let skipped = stop.skipped;
             let stopped = longest.max(stop.let_go());
             let outcome = Outcome {

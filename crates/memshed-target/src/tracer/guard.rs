@@ -116,16 +116,16 @@ fn against_fork(pid: i32, facts: &Facts) -> Option<String> {
 fn against_memory(pid: i32, facts: &Facts) -> Option<String> {
     // Pages written to while the copy lives are copied. It lives for about a second per GB.
     let needed = MARGIN + facts.page_tables + facts.anonymous / 10;
-    if let Some(limit) = Groups::of(pid).memory_limit() {
-        if limit.left() < needed {
-            return Some(format!(
-                "a copy may need {} MB, and its memory limit of {} MB ({}) leaves {} MB",
-                needed / MB,
-                limit.limit / MB,
-                limit.group.display(),
-                limit.left() / MB
-            ));
-        }
+    if let Some(limit) = Groups::of(pid).memory_limit()
+        && limit.left() < needed
+    {
+        return Some(format!(
+            "a copy may need {} MB, and its memory limit of {} MB ({}) leaves {} MB",
+            needed / MB,
+            limit.limit / MB,
+            limit.group.display(),
+            limit.left() / MB
+        ));
     }
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = |name| kilobytes(field(&meminfo, name));

@@ -232,10 +232,11 @@ impl Tracer {
             Ok(stopped) => self.reap_stop = self.reap_stop.max(stopped),
             Err(e) => left_behind = Some(e.to_string()),
         }
-        if let Some(copy) = copy {
-            if self.target_lives() && fs::metadata(format!("/proc/{copy}")).is_ok() {
-                left_behind.get_or_insert(format!("the copy, process {copy}, was not reaped"));
-            }
+        if let Some(copy) = copy
+            && self.target_lives()
+            && fs::metadata(format!("/proc/{copy}")).is_ok()
+        {
+            left_behind.get_or_insert(format!("the copy, process {copy}, was not reaped"));
         }
         let deadline = Deadline::after(LATE_LIMIT);
         while !self.late.is_empty() && !deadline.over() {

@@ -50,6 +50,21 @@ pub(super) fn release(pid: i32, tid: i32, event: Event) {
     release_with(pid, tid, event, regs.as_ref(), None);
 }
 
+/// Lets a thread go on, still attached, if all that has stopped it is a signal that it ignores.
+pub(super) fn carry_on(pid: i32, tid: i32, event: Event) -> bool {
+    let Event::Signal(signal) = event else {
+        return false;
+    };
+    let signals = Signals::of(pid, tid);
+    if !signals.ignores(signal) || signals.pending() {
+        return false;
+    }
+    if let Some(regs) = ptrace::registers(tid).ok().filter(calls::was_interrupted) {
+        repair(pid, tid, &regs, None);
+    }
+    ptrace::resume(tid).is_ok()
+}
+
 /// The same with the thread's registers, and how long it had been asleep, if known. Whether the
 /// timeout of its call was prolonged.
 fn release_with(
@@ -60,7 +75,11 @@ fn release_with(
     slept: Option<Duration>,
 ) -> bool {
     let mut prolonged = false;
-    let mut signal = if let Event::Signal(signal) = event { signal } else { 0 };
+    let mut signal = if let Event::Signal(signal) = event {
+        signal
+    } else {
+        0
+    };
     let interrupted = regs.filter(|r| calls::was_interrupted(r));
     if interrupted.is_some() || signal != 0 {
         let signals = Signals::of(pid, tid);
@@ -79,7 +98,9 @@ fn release_with(
 /// Rewrites the registers of a thread whose call was interrupted by the stop and would not be
 /// restarted by the kernel. Whether the call's timeout was prolonged.
 fn repair(pid: i32, tid: i32, regs: &Registers, slept: Option<Duration>) -> bool {
-    let Some(restart) = calls::restart(pid, regs, slept) else { return false };
+    let Some(restart) = calls::restart(pid, regs, slept) else {
+        return false;
+    };
     // Fails only if the thread has ended meanwhile.
     let _ = ptrace::set_registers(tid, &restart.regs);
     restart.prolonged
@@ -180,8 +201,13 @@ pub(super) fn survey(
     let mut asleep: Vec<Sleeper> = found.into_iter().flatten().filter(leave).collect();
     let mut chosen = None;
     if asleep.len() == all.len() {
-        let candidates = asleep.iter().enumerate().filter(|(_, s)| !s.uninterruptible);
-        let best = candidates.min_by_key(|(_, s)| s.reluctance()).map(|(i, _)| i);
+        let candidates = asleep
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| !s.uninterruptible);
+        let best = candidates
+            .min_by_key(|(_, s)| s.reluctance())
+            .map(|(i, _)| i);
         chosen = best.map(|i| asleep.swap_remove(i));
     }
     if let Some(sleeper) = &mut chosen {
@@ -286,7 +312,11 @@ impl<'a> Stop<'a> {
     }
 
     fn watch_over_sleepers(&mut self) {
-        let wakeable = self.asleep.iter().filter(|s| s.needs_watching()).map(|s| s.tid);
+        let wakeable = self
+            .asleep
+            .iter()
+            .filter(|s| s.needs_watching())
+            .map(|s| s.tid);
         let wakeable: Vec<i32> = wakeable.collect();
         if !wakeable.is_empty() {
             self.watch = Some(Watch::start(self.pid, wakeable));
@@ -295,7 +325,10 @@ impl<'a> Stop<'a> {
 
     fn attach(&mut self, tid: i32) -> io::Result<()> {
         let now = Instant::now();
-        let chosen = self.chosen.as_ref().filter(|c| c.tid == tid && c.still_asleep());
+        let chosen = self
+            .chosen
+            .as_ref()
+            .filter(|c| c.tid == tid && c.still_asleep());
         let asleep_since = chosen.and_then(|c| c.since);
         ptrace::seize(tid, ptrace::WATCH_EXEC)?;
         self.first.get_or_insert(now);
@@ -327,10 +360,10 @@ impl<'a> Stop<'a> {
             let _ = self.attach(tid);
         }
         self.woken += watched.len() as u32;
-        if let Some(watch) = self.watch.as_ref().filter(|_| !watched.is_empty()) {
-            if !watch.stop(watched, self.deadline) {
-                return Err(self.too_slow());
-            }
+        if let Some(watch) = self.watch.as_ref().filter(|_| !watched.is_empty())
+            && !watch.stop(watched, self.deadline)
+        {
+            return Err(self.too_slow());
         }
         Ok(any)
     }
@@ -464,7 +497,11 @@ impl<'a> Stop<'a> {
         ran.map(|s| {
             let may_be_woken = s.may_be_woken();
             let same = Sleeper::find(self.pid, s.tid).is_some_and(|now| now.call == s.call);
-            Ran { tid: s.tid, matters: may_be_woken || !same, may_be_woken }
+            Ran {
+                tid: s.tid,
+                matters: may_be_woken || !same,
+                may_be_woken,
+            }
         })
         .collect()
     }
@@ -473,7 +510,10 @@ impl<'a> Stop<'a> {
     fn catch_the_woken(&self) {
         const LIMIT: Duration = Duration::from_millis(20);
         let Some(watch) = &self.watch else { return };
-        let woken = self.asleep.iter().filter(|s| s.may_be_woken() && !s.still_asleep());
+        let woken = self
+            .asleep
+            .iter()
+            .filter(|s| s.may_be_woken() && !s.still_asleep());
         let woken: Vec<i32> = woken.map(|s| s.tid).filter(|&tid| watch.has(tid)).collect();
         if !woken.is_empty() {
             // Those that do not stop in time are let go as they are.
@@ -496,7 +536,10 @@ impl<'a> Stop<'a> {
         }
         let mut watch = self.watch.take();
         watch.iter_mut().for_each(Watch::end);
-        let lasted = self.first.take().map_or(Duration::ZERO, |first| first.elapsed());
+        let lasted = self
+            .first
+            .take()
+            .map_or(Duration::ZERO, |first| first.elapsed());
         watch.iter().for_each(|w| w.wait_for_parting(self.pid));
         lasted
     }

@@ -8,7 +8,7 @@
 //! exit_ptrace). This is that thread.
 
 use super::ptrace::{self, Event};
-use super::stop::release;
+use super::stop::{carry_on, release};
 use crate::os::Deadline;
 use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -33,9 +33,18 @@ impl Watch {
     pub(super) fn start(pid: i32, tids: Vec<i32>) -> Watch {
         let (orders, theirs) = channel();
         let (answers, done) = channel();
-        let mut watcher = Watcher { pid, attached: tids.clone(), stopped: Vec::new() };
+        let mut watcher = Watcher {
+            pid,
+            attached: tids.clone(),
+            stopped: Vec::new(),
+        };
         let thread = std::thread::spawn(move || watcher.run(&theirs, &answers));
-        let watch = Watch { tids, orders: Some(orders), done, thread: Some(thread) };
+        let watch = Watch {
+            tids,
+            orders: Some(orders),
+            done,
+            thread: Some(thread),
+        };
         // Fails only if the thread has died, and then there is nothing to wait for.
         let _ = watch.done.recv_timeout(PARTING);
         watch
@@ -90,7 +99,8 @@ struct Watcher {
 
 impl Watcher {
     fn run(&mut self, orders: &Receiver<Vec<i32>>, answers: &Sender<()>) {
-        self.attached.retain(|&tid| ptrace::seize(tid, ptrace::WATCH_EXEC).is_ok());
+        self.attached
+            .retain(|&tid| ptrace::seize(tid, ptrace::WATCH_EXEC).is_ok());
         let mut answer_due = answers.send(()).is_err();
         let mut wanted: Vec<i32> = Vec::new();
         loop {
@@ -118,6 +128,9 @@ impl Watcher {
     /// Sees to those that have stopped.
     fn look(&mut self, wanted: &[i32]) {
         while let Ok(Some((tid, event))) = ptrace::poll_event(-1) {
+            if !wanted.contains(&tid) && carry_on(self.pid, tid, event) {
+                continue;
+            }
             self.attached.retain(|&t| t != tid);
             if wanted.contains(&tid) && event != Event::Ended {
                 self.stopped.push((tid, event));

@@ -1,9 +1,7 @@
 //! What is read is what was there.
 
 use crate::support::{Target, c_program, session};
-use memshed_target::{
-    FreezeRequest, Memory, Method, Range, ReadError, RemoteAddr, WordTest,
-};
+use memshed_target::{FreezeRequest, Memory, Method, Range, ReadError, RemoteAddr, WordTest};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -13,7 +11,10 @@ pub const TESTS: &[crate::Test] = &[
     ("contents::sparse_memory_costs_nothing", sparse),
     ("contents::unmapped_and_uncopied_bytes_are_errors", errors),
     ("contents::a_bad_moment_is_avoided", avoided),
-    ("contents::memory_left_out_of_forks_makes_it_pause", dontfork),
+    (
+        "contents::memory_left_out_of_forks_makes_it_pause",
+        dontfork,
+    ),
 ];
 
 /// A target with memory of known contents.
@@ -34,7 +35,13 @@ impl Pattern {
             let words: Vec<&str> = line.split(' ').collect();
             let start: u64 = words[1].parse().expect("an address");
             let bytes: u64 = words[2].parse().expect("a length");
-            places.insert(words[0].to_string(), Range { start, end: start + bytes });
+            places.insert(
+                words[0].to_string(),
+                Range {
+                    start,
+                    end: start + bytes,
+                },
+            );
         }
     }
 
@@ -50,7 +57,9 @@ impl Pattern {
 
     pub fn assert_pattern(&self, memory: &impl Memory) {
         let range = self.place("pattern");
-        let bytes = memory.bytes(RemoteAddr(range.start), range.len() as usize).expect("readable");
+        let bytes = memory
+            .bytes(RemoteAddr(range.start), range.len() as usize)
+            .expect("readable");
         for (word, at) in bytes.chunks_exact(8).zip((range.start..).step_by(8)) {
             let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
             assert_eq!(word, at.wrapping_mul(0x9e37_79b9_7f4a_7c15), "at {at:#x}");
@@ -59,7 +68,10 @@ impl Pattern {
 }
 
 pub fn by(method: Method) -> FreezeRequest {
-    FreezeRequest { method: Some(method), ..FreezeRequest::default() }
+    FreezeRequest {
+        method: Some(method),
+        ..FreezeRequest::default()
+    }
 }
 
 fn fork_holds() {
@@ -67,7 +79,10 @@ fn fork_holds() {
     let mut session = session(&pattern.target.process()).expect("a session");
     let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
     pattern.tell("change", "changed");
-    let half = Range { end: pattern.place("pattern").start + (32 << 20), ..pattern.place("pattern") };
+    let half = Range {
+        end: pattern.place("pattern").start + (32 << 20),
+        ..pattern.place("pattern")
+    };
     frozen.prefetch(&[half]);
     pattern.assert_pattern(&frozen);
     let info = frozen.finish().expect("let go");
@@ -85,7 +100,11 @@ fn pause_holds() {
     pattern.tell("change", "changed");
     pattern.assert_pattern(&frozen);
     let word = RemoteAddr(pattern.place("sparse").start + (5 << 30));
-    assert_eq!(frozen.bytes(word, 8), Err(ReadError::NotCopied(word)), "it was not rehearsed");
+    assert_eq!(
+        frozen.bytes(word, 8),
+        Err(ReadError::NotCopied(word)),
+        "it was not rehearsed"
+    );
     assert_eq!(frozen.finish().expect("let go").method, Method::Pause);
     pattern.target.assert_untouched();
 }
@@ -96,13 +115,25 @@ fn sparse() {
     let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
     let range = pattern.place("sparse");
     for at in (0..range.len()).step_by(1 << 30) {
-        let word = frozen.bytes(RemoteAddr(range.start + at), 8).expect("readable");
+        let word = frozen
+            .bytes(RemoteAddr(range.start + at), 8)
+            .expect("readable");
         assert_eq!(word, (at + 1).to_le_bytes());
-        let hole = frozen.bytes(RemoteAddr(range.start + at + 4096), 8).expect("readable");
+        let hole = frozen
+            .bytes(RemoteAddr(range.start + at + 4096), 8)
+            .expect("readable");
         assert_eq!(hole, [0; 8]);
     }
-    let resident = pattern.target.process().memory_use().expect("its memory").rss;
-    assert!(resident < 100 << 20, "reading holes filled them: {resident}");
+    let resident = pattern
+        .target
+        .process()
+        .memory_use()
+        .expect("its memory")
+        .rss;
+    assert!(
+        resident < 100 << 20,
+        "reading holes filled them: {resident}"
+    );
     assert!(frozen.info().copied_bytes < 8 << 20, "holes were copied");
 }
 
@@ -110,14 +141,25 @@ fn errors() {
     let pattern = Pattern::start();
     let mut session = session(&pattern.target.process()).expect("a session");
     let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
-    for nowhere in [0, 8, 1 << 46, (1 << 47) - 8, 1 << 47, u64::MAX - 3, u64::MAX] {
+    for nowhere in [
+        0,
+        8,
+        1 << 46,
+        (1 << 47) - 8,
+        1 << 47,
+        u64::MAX - 3,
+        u64::MAX,
+    ] {
         let at = RemoteAddr(nowhere);
         assert_eq!(frozen.bytes(at, 8), Err(ReadError::Unmapped(at)), "{at}");
     }
     let place = pattern.place("pattern");
     let run = frozen.mapped_run(RemoteAddr(place.start)).expect("a run");
     assert!(run.start <= place.start && place.end <= run.end);
-    let beyond = frozen.bytes(RemoteAddr(place.start), (run.end - place.start + 1) as usize);
+    let beyond = frozen.bytes(
+        RemoteAddr(place.start),
+        (run.end - place.start + 1) as usize,
+    );
     assert_eq!(beyond, Err(ReadError::Unmapped(RemoteAddr(run.end))));
     assert!(frozen.bytes(RemoteAddr(place.start), usize::MAX).is_err());
     assert_eq!(frozen.bytes(RemoteAddr(place.start), 0), Ok(&[][..]));
@@ -130,18 +172,34 @@ fn avoided() {
     let mut pattern = Pattern::start();
     pattern.tell("flicker", "flickers");
     let addr = RemoteAddr(pattern.place("word").start);
-    let quiet = WordTest { addr, size: 8, mask: u64::MAX, equals: 0 };
+    let quiet = WordTest {
+        addr,
+        size: 8,
+        mask: u64::MAX,
+        equals: 0,
+    };
     for _ in 0..10 {
         let mut session = session(&pattern.target.process()).expect("a session");
-        let request = FreezeRequest { avoid: vec![quiet], attempts: 50, ..by(Method::Fork) };
+        let request = FreezeRequest {
+            avoid: vec![quiet],
+            attempts: 50,
+            ..by(Method::Fork)
+        };
         let frozen = session.freeze(&request, |_| {}).expect("frozen");
         assert!(frozen.info().avoided, "{:?}", frozen.info());
         assert_eq!(frozen.bytes(addr, 8).expect("readable"), [0; 8]);
     }
     let mut session = session(&pattern.target.process()).expect("a session");
     let never = WordTest { equals: 2, ..quiet };
-    let request = FreezeRequest { avoid: vec![never], attempts: 2, ..by(Method::Fork) };
-    let info = session.freeze(&request, |_| {}).expect("frozen all the same").info();
+    let request = FreezeRequest {
+        avoid: vec![never],
+        attempts: 2,
+        ..by(Method::Fork)
+    };
+    let info = session
+        .freeze(&request, |_| {})
+        .expect("frozen all the same")
+        .info();
     assert_eq!((info.avoided, info.attempts), (false, 2));
 }
 
@@ -151,7 +209,9 @@ fn dontfork() {
     let mut session = session(&pattern.target.process()).expect("a session");
     let place = pattern.place("pattern");
     let request = FreezeRequest::default();
-    let frozen = session.freeze(&request, |live| live.prefetch(&[place])).expect("frozen");
+    let frozen = session
+        .freeze(&request, |live| live.prefetch(&[place]))
+        .expect("frozen");
     let info = frozen.info();
     assert_eq!(info.method, Method::Pause);
     assert!(info.reason.is_some_and(|r| r.contains("MADV_DONTFORK")));

@@ -13,17 +13,29 @@ pub const TESTS: &[crate::Test] = &[
     ("harm::c_threads_notice_nothing_of_forks", c_threads_forked),
     ("harm::c_threads_notice_nothing_of_pauses", c_threads_paused),
     ("harm::python_threads_notice_nothing", python_threads),
-    ("harm::a_lone_thread_notices_nothing_in_any_call", lone_threads),
-    ("harm::the_command_may_be_killed_at_any_moment", killed_commands),
+    (
+        "harm::a_lone_thread_notices_nothing_in_any_call",
+        lone_threads,
+    ),
+    (
+        "harm::the_command_may_be_killed_at_any_moment",
+        killed_commands,
+    ),
     ("harm::the_stop_is_as_long_as_it_says", honest_stop),
-    ("harm::a_closed_connection_is_seen_as_closed", closed_connection),
+    (
+        "harm::a_closed_connection_is_seen_as_closed",
+        closed_connection,
+    ),
 ];
 
 /// The role of a command that is killed.
 pub const LOOK: &str = "look-until-killed";
 
 fn fork() -> FreezeRequest {
-    FreezeRequest { method: Some(Method::Fork), ..FreezeRequest::default() }
+    FreezeRequest {
+        method: Some(Method::Fork),
+        ..FreezeRequest::default()
+    }
 }
 
 /// Counters that have to be zero. One kind of call cannot be repaired when its thread is the only
@@ -35,7 +47,11 @@ fn assert_no_harm(target: &mut Target, freezes: u32) {
         let counts = &tolerate(&kind, counts, freezes);
         let sum: i64 = wrong.iter().filter_map(|&w| counts.get(w)).sum();
         // Real signals end this one's calls: EINTR is what it waits for.
-        let wanted = if kind == "wanted_eintr" { counts["late"] } else { sum };
+        let wanted = if kind == "wanted_eintr" {
+            counts["late"]
+        } else {
+            sum
+        };
         assert_eq!(wanted, 0, "{kind} was disturbed: {counts:?}");
         assert!(counts["rounds"] > 0, "{kind} never ran");
     }
@@ -73,7 +89,10 @@ fn c_threads_forked() {
 }
 
 fn c_threads_paused() {
-    let pause = FreezeRequest { method: Some(Method::Pause), ..FreezeRequest::default() };
+    let pause = FreezeRequest {
+        method: Some(Method::Pause),
+        ..FreezeRequest::default()
+    };
     let mut target = Target::start(Command::new(c_program("harm")));
     disturb(&mut target, &pause, rounds(50));
 }
@@ -85,8 +104,21 @@ fn python_threads() {
 
 fn lone_threads() {
     let kinds = [
-        "nanosleep", "clock_nanosleep", "poll", "ppoll", "select", "epoll", "epoll_pwait2",
-        "futex", "pipe_read", "childless", "file", "signals", "spin", "vfork", "recv_timeout",
+        "nanosleep",
+        "clock_nanosleep",
+        "poll",
+        "ppoll",
+        "select",
+        "epoll",
+        "epoll_pwait2",
+        "futex",
+        "pipe_read",
+        "childless",
+        "file",
+        "signals",
+        "spin",
+        "vfork",
+        "recv_timeout",
     ];
     for kind in kinds {
         let mut command = Command::new(c_program("harm"));
@@ -123,7 +155,9 @@ fn killed_commands() {
         let mut command = Command::new(&exe);
         command.arg(LOOK).arg(target.pid().to_string());
         let mut command = command.stdout(Stdio::null()).spawn().expect("it starts");
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         std::thread::sleep(Duration::from_micros((random >> 33) % 60_000));
         command.kill().expect("killed");
         command.wait().expect("reaped");
@@ -152,7 +186,10 @@ fn honest_stop() {
     errors.sort();
     // Other programs take the processor from the spinning thread, too: the best rows count.
     let typical = errors[errors.len() / 4];
-    assert!((-1000..=3000).contains(&typical), "gap seen less stop told, us: {errors:?}");
+    assert!(
+        (-1000..=3000).contains(&typical),
+        "gap seen less stop told, us: {errors:?}"
+    );
 }
 
 fn closed_connection() {

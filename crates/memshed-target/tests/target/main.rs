@@ -17,10 +17,10 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     memshed_target::tracer::run_if_asked();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, pid] = args.as_slice() {
-        if role == harm::LOOK {
-            return harm::look_until_killed(pid);
-        }
+    if let [role, pid] = args.as_slice()
+        && role == harm::LOOK
+    {
+        return harm::look_until_killed(pid);
     }
     if let Err(why) = memshed_target::access::ptrace_works() {
         eprintln!("SKIPPED, all of it: ptrace is not permitted here: {why}");
@@ -39,8 +39,15 @@ fn main() -> ExitCode {
         let good = panic::catch_unwind(test).is_ok();
         failed += u32::from(!good);
         let word = if good { "ok" } else { "FAILED" };
-        println!("test {name} ... {word} ({:.1} s)", started.elapsed().as_secs_f64());
+        println!(
+            "test {name} ... {word} ({:.1} s)",
+            started.elapsed().as_secs_f64()
+        );
     }
     println!("test result: {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

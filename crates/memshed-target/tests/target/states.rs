@@ -2,9 +2,7 @@
 
 use crate::contents::{Pattern, by};
 use crate::support::{LIMIT, Target, c_program, freeze_once, session};
-use memshed_target::{
-    FreezeRequest, Memory, Method, Process, RemoteAddr, TargetError, access,
-};
+use memshed_target::{FreezeRequest, Memory, Method, Process, RemoteAddr, TargetError, access};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,7 +13,10 @@ pub const TESTS: &[crate::Test] = &[
     ("states::a_target_that_exits_is_an_error", exits),
     ("states::no_such_process", no_such_process),
     ("states::a_stop_too_long_is_refused", max_stop),
-    ("states::a_traced_target_is_refused_with_the_tracer_s_number", traced),
+    (
+        "states::a_traced_target_is_refused_with_the_tracer_s_number",
+        traced,
+    ),
     ("states::a_target_in_another_pid_namespace", pid_namespace),
 ];
 
@@ -28,7 +29,9 @@ fn wait_for_state(process: &Process, wanted: char) {
 }
 
 fn signal(name: &str, pid: i32) {
-    let done = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    let done = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
     assert!(done.expect("kill runs").success());
 }
 
@@ -63,7 +66,10 @@ fn second_look() {
     let process = pattern.target.process();
     let mut first = session(&process).expect("a session");
     let frozen = first.freeze(&by(Method::Fork), |_| {}).expect("frozen");
-    assert_eq!(session(&process).err(), Some(TargetError::Busy(process.pid())));
+    assert_eq!(
+        session(&process).err(),
+        Some(TargetError::Busy(process.pid()))
+    );
     drop(frozen);
     drop(first);
     session(&process).expect("the next one");
@@ -93,7 +99,10 @@ fn exits() {
 }
 
 fn no_such_process() {
-    assert_eq!(Process::open(i32::MAX).err(), Some(TargetError::NoSuchProcess(i32::MAX)));
+    assert_eq!(
+        Process::open(i32::MAX).err(),
+        Some(TargetError::NoSuchProcess(i32::MAX))
+    );
     let mut target = Target::start(Command::new(c_program("pattern")));
     let process = target.process();
     target.child.kill().expect("killed");
@@ -138,15 +147,23 @@ fn traced() {
     let access = access::check(&process).expect("a check");
     assert_eq!(access.obstacles, [access::Obstacle::Traced { by }]);
     let refused = freeze_once(&process, &FreezeRequest::default()).err();
-    assert!(matches!(refused, Some(TargetError::Denied { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Some(TargetError::Denied { .. })),
+        "{refused:?}"
+    );
     strace.kill().expect("killed");
     strace.wait().expect("reaped");
 }
 
 fn pid_namespace() {
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child"]).arg(c_program("pattern"));
-    if !Command::new("unshare").args(["--pid", "--fork", "true"]).status().is_ok_and(|s| s.success())
+    command
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(c_program("pattern"));
+    if !Command::new("unshare")
+        .args(["--pid", "--fork", "true"])
+        .status()
+        .is_ok_and(|s| s.success())
     {
         eprintln!("SKIPPED: this user may not make pid namespaces");
         return;
@@ -154,7 +171,10 @@ fn pid_namespace() {
     let outer = Target::start(command);
     let inner = crate::support::children(outer.pid());
     let process = Process::open(inner[0]).expect("the inner process");
-    assert_eq!(process.status().expect("a status").namespace_pids, [inner[0], 1]);
+    assert_eq!(
+        process.status().expect("a status").namespace_pids,
+        [inner[0], 1]
+    );
     for _ in 0..5 {
         let info = freeze_once(&process, &by(Method::Fork)).expect("frozen");
         assert_eq!(info.left_behind, None);

@@ -14,7 +14,10 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// How often each target is frozen: few here, many in an acceptance run.
 pub fn rounds(usual: u32) -> u32 {
-    std::env::var("MEMSHED_HARM_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+    std::env::var("MEMSHED_HARM_ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usual)
 }
 
 fn sources() -> PathBuf {
@@ -24,7 +27,10 @@ fn sources() -> PathBuf {
 /// Builds a C program of `tests/targets`, once.
 pub fn c_program(name: &'static str) -> PathBuf {
     static BUILT: OnceLock<std::sync::Mutex<BTreeMap<&'static str, PathBuf>>> = OnceLock::new();
-    let mut built = BUILT.get_or_init(Default::default).lock().expect("one at a time");
+    let mut built = BUILT
+        .get_or_init(Default::default)
+        .lock()
+        .expect("one at a time");
     let build = || {
         let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let source = sources().join(format!("{name}.c"));
@@ -59,7 +65,11 @@ impl Target {
         let mut child = spawned.expect("the target starts");
         let input = child.stdin.take().expect("a pipe");
         let lines = lines_of(child.stdout.take().expect("a pipe"));
-        let target = Target { child, input, lines };
+        let target = Target {
+            child,
+            input,
+            lines,
+        };
         let ready = target.line();
         assert!(ready.starts_with("ready"), "{ready}");
         target
@@ -78,7 +88,9 @@ impl Target {
     }
 
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(LIMIT).expect("the target answers in time")
+        self.lines
+            .recv_timeout(LIMIT)
+            .expect("the target answers in time")
     }
 
     /// Its own counters: kind, then name and value.
@@ -92,9 +104,9 @@ impl Target {
             }
             let mut words = line.split(' ');
             let kind = words.next().unwrap_or_default().to_string();
-            let counts = words.filter_map(|w| w.split_once('=')).map(|(name, value)| {
-                (name.to_string(), value.parse().expect("a number"))
-            });
+            let counts = words
+                .filter_map(|w| w.split_once('='))
+                .map(|(name, value)| (name.to_string(), value.parse().expect("a number")));
             report.insert(kind, counts.collect());
         }
     }
@@ -106,8 +118,12 @@ impl Target {
         let copies: Vec<i32> = children(self.pid())
             .into_iter()
             .filter(|&child| {
-                let Ok(process) = Process::open(child) else { return false };
-                process.status().is_ok_and(|s| s.tracer != 0 || s.state == 't')
+                let Ok(process) = Process::open(child) else {
+                    return false;
+                };
+                process
+                    .status()
+                    .is_ok_and(|s| s.tracer != 0 || s.state == 't')
                     || zombie_of_a_copy(child)
             })
             .collect();
@@ -139,15 +155,24 @@ fn lines_of(out: ChildStdout) -> Receiver<String> {
 /// (proc_pid_stat(5), field 38).
 fn zombie_of_a_copy(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
     fields.split(' ').nth(35) == Some("0")
 }
 
 pub fn children(pid: i32) -> Vec<i32> {
     let mut all = Vec::new();
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        all.extend(text.split_whitespace().filter_map(|n| n.parse::<i32>().ok()));
+        all.extend(
+            text.split_whitespace()
+                .filter_map(|n| n.parse::<i32>().ok()),
+        );
     }
     all
 }
@@ -160,7 +185,10 @@ pub fn session(process: &Process) -> Result<Session, TargetError> {
 pub fn freeze_once(process: &Process, request: &FreezeRequest) -> Result<FreezeInfo, TargetError> {
     use memshed_target::Memory;
     let mut session = session(process)?;
-    let stack = process.mappings()?.into_iter().find(|m| m.path == "[stack]");
+    let stack = process
+        .mappings()?
+        .into_iter()
+        .find(|m| m.path == "[stack]");
     let stack = [stack.expect("a stack").range()];
     let frozen = session.freeze(request, |live| live.prefetch(&stack))?;
     frozen.prefetch(&stack);
