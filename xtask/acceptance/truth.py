@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import types
+import weakref
 
 _fork = ctypes.PyDLL(None).fork  # PyDLL: the GIL is kept.
 
@@ -77,6 +78,7 @@ def write_truth(directory, edges, malloc_fd):
 
     ids, sizes, numbers_of, kinds = array.array("Q"), array.array("q"), array.array("I"), array.array("B")
     pairs, fields = array.array("Q"), array.array("Q")
+    subclass_tables, types_found = {}, []
     seen = set(map(id, tracked))
     queue = tracked
     referents = gc.get_referents
@@ -106,12 +108,22 @@ def write_truth(directory, edges, malloc_fd):
             if held_id not in seen:
                 seen.add(held_id)
                 queue.append(held)
+        if kind is dict and found and type(next(iter(found.values()))) is weakref.ref:
+            subclass_tables[frozenset(found)] = address
         if edges and issubclass(kind, type):
             # The collector does not traverse static types, and from 3.12 on their dictionaries
             # are kept elsewhere.
             for held in (*referents(GET_DICT(found)), GET_BASES(found), GET_MRO(found)):
                 fields.append(address)
                 fields.append(id(held))
+            types_found.append(found)
+    # A type's table of subclasses: weak references by the subclass's address. From 3.12 on a static
+    # type's is kept by the interpreter, not in the type.
+    for base in types_found:
+        subclasses = frozenset(map(id, type.__subclasses__(base)))
+        if subclasses in subclass_tables:
+            fields.append(id(base))
+            fields.append(subclass_tables[subclasses])
     for name, column in (("ids.u64", ids), ("sizes.i64", sizes), ("types.u32", numbers_of),
                          ("kinds.u8", kinds), ("edges.u64", pairs), ("fields.u64", fields)):
         with open(os.path.join(directory, name), "wb") as file:
@@ -139,6 +151,8 @@ def hold(directory, edges=False):
     malloc_fd = os.open(os.path.join(directory, "malloc.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     failed = b"failed\n"
     ready = b"ready\n"
+    for generation in range(3):
+        gc.get_objects(generation=generation)  # the first such call makes objects that stay
     if _fork() == 0:
         try:
             write_truth(directory, edges, malloc_fd)
