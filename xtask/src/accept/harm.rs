@@ -124,16 +124,7 @@ fn kill_often(
             killed += 1;
         }
         victim.wait_for_tracer()?;
-        let left = leftovers(&ground.memshed);
-        if !left.is_empty() {
-            std::thread::sleep(Duration::from_millis(500));
-            if leftovers(&ground.memshed)
-                .iter()
-                .any(|pid| left.contains(pid))
-            {
-                victim.complain("a process of memshed's was left".into());
-            }
-        }
+        victim.wait_for_end_of(&ground.memshed);
         if round % 5 == 0 || round + 1 == times {
             victim.rest_and_check()?;
         }
@@ -200,6 +191,18 @@ impl Victim {
             self.complain(format!("a thread was left in state {state}"));
         }
         Ok(())
+    }
+
+    /// Nor may any process of memshed's stay, once it has cleaned up.
+    fn wait_for_end_of(&mut self, memshed: &Path) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !leftovers(memshed).is_empty() {
+            if Instant::now() > deadline {
+                self.complain("a process of memshed's was left five seconds after the kill".into());
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends the target and judges its counters.
