@@ -3,7 +3,6 @@
 use crate::inspect::InspectView;
 use crate::page::harmless;
 use crate::units::{bytes, count, share};
-use memshed_heap::Method;
 
 /// Up to five sentences, one a line.
 pub(crate) fn lines(view: &InspectView) -> Vec<String> {
@@ -49,7 +48,7 @@ fn objects(view: &InspectView) -> String {
         names => format!(", mostly {}", names.join(" and ")),
     };
     format!(
-        "Python objects take {} of it ({}): {} of them{mostly}.",
+        "Python objects take {} ({}): {} of them{mostly}.",
         bytes(bytes_held),
         share(bytes_held, view.process.rss_bytes),
         count(view.objects.count),
@@ -94,37 +93,23 @@ fn largest(view: &InspectView) -> Option<String> {
 
 /// The most useful next step for what was found.
 fn next(view: &InspectView) -> String {
-    let target = match view.snapshot.method {
-        Method::File | Method::Core => "TARGET".to_string(),
-        _ => view.process.pid.to_string(),
-    };
     let rss = view.process.rss_bytes.max(1);
     let of_rss = |n: u64| n as f64 / rss as f64;
-    if of_rss(view.pools.pools.free_bytes) > 0.3 {
-        return "Next: much was freed that the system does not get back; see \"Memory pools\" \
-                below. More workers or restarts after peaks keep it small."
-            .to_string();
-    }
-    if let Some(first) = view.largest.first()
-        && of_rss(first.bytes) > 0.1
-    {
-        return "Next: look at \"Largest objects\" below; one object alone matters here."
-            .to_string();
-    }
-    if of_rss(held_by_objects(view)) < 0.4 {
-        return "Next: most of it is not Python objects; \"Where the memory is\" below names the \
-                rest."
-            .to_string();
-    }
-    match view.heaviest.iter().find(|t| t.name.contains('.')) {
-        Some(own) => format!(
-            "Next: `memshed inspect {target} --by-module` adds up by module; --filter {} shows \
-             that type alone.",
-            harmless(&own.name)
-        ),
-        None => format!(
-            "Next: `memshed inspect {target} --by-module` shows whose types these are; \
-             `memshed snapshot {target} -o NAME` keeps it all for later."
-        ),
-    }
+    let largest = view.largest.first().map_or(0, |largest| largest.bytes);
+    let own = view.heaviest.iter().find(|t| t.name.contains('.'));
+    let advice = match own {
+        _ if of_rss(view.pools.pools.free_bytes) > 0.3 => {
+            "much was freed that the system does not get back: see \"Memory pools\" below".into()
+        }
+        _ if of_rss(largest) > 0.1 => {
+            "one object alone matters here: see \"Largest objects\" below".into()
+        }
+        _ if of_rss(held_by_objects(view)) < 0.4 => {
+            "most of it is not Python objects: see \"Where the memory is\" below".into()
+        }
+        Some(own) => format!("--filter {} shows that type alone", harmless(&own.name)),
+        None if view.modules.is_none() => "--by-module shows whose types these are".into(),
+        None => "`memshed snapshot TARGET -o NAME` keeps it all for later".into(),
+    };
+    format!("Next: {advice}.")
 }

@@ -7,15 +7,12 @@ use memshed_heap::{Method, Problem, SnapshotInfo};
 /// known here are called what they are.
 pub(crate) fn category(name: &str) -> (&str, &'static str) {
     match name {
-        "python_objects" => (
-            "Python objects",
-            "small ones; big contents are in malloc's memory",
-        ),
+        "python_objects" => ("Python objects", "small ones; big ones: malloc"),
         "python_free" => ("Python, free", "held for new objects"),
-        "malloc" => ("malloc", "big objects, and memory of C libraries"),
-        "anonymous" => ("anonymous", "big arrays, and memory of C libraries"),
+        "malloc" => ("malloc", "big objects, C libraries"),
+        "anonymous" => ("anonymous", "big arrays, C libraries"),
         "stacks" => ("stacks", "one for each thread"),
-        "libraries" => ("libraries", "code and data of programs and libraries"),
+        "libraries" => ("libraries", "code and data of libraries"),
         "files" => ("files", "files mapped into memory"),
         "shared" => ("shared", "shared with other processes"),
         "kernel" => ("kernel", "pages that the kernel lends"),

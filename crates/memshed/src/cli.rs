@@ -145,7 +145,7 @@ pub struct TargetArgs {
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     pub target: Option<OsString>,
     /// Look at COMMAND after SECONDS instead of just before it exits.
-    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, requires = "command")]
+    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, conflicts_with = "target")]
     pub run_for: Option<Duration>,
     /// Start COMMAND, look at its first Python process, and end it. Its output goes to standard
     /// error.

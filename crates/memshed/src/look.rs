@@ -24,10 +24,8 @@ pub struct LookOptions {
 
 /// Told what is being done, so that somebody can watch.
 pub trait Progress: Sync {
-    /// A new stage begins, such as `copying memory`; `total` is in units of `done`, if known.
-    fn stage(&self, name: &str, total: Option<u64>);
-    /// So much of the stage is done.
-    fn done(&self, units: u64);
+    /// A new stage begins, such as `finding objects`.
+    fn stage(&self, name: &str);
 }
 
 /// Looks at the process `pid`.
@@ -48,7 +46,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         .map_err(|error| look.target_error(error))?;
     let program = look.program(&process)?;
 
-    look.progress.stage("freezing the process", None);
+    look.progress.stage("freezing the process");
     let mut session = Session::start(&process, SessionOptions::default())
         .map_err(|error| look.target_error(error))?;
     let uses = process
@@ -166,7 +164,7 @@ impl Look<'_> {
             Phase::Holding => "finding who holds them",
             Phase::Edges => "listing references",
         };
-        self.progress.stage(name, None);
+        self.progress.stage(name);
     }
 
     fn facts(

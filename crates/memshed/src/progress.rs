@@ -1,9 +1,8 @@
 //! Progress on standard error, for what takes longer than a second while somebody watches.
 
 use crate::look::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 pub struct Stages {
     bar: ProgressBar,
     verbose: bool,
-    began: Mutex<Instant>,
+    began: Instant,
     /// Dropped with this: tells the thread that waits for the first second to end.
     _ended: Sender<()>,
 }
@@ -20,7 +19,9 @@ impl Stages {
     /// Stages that show themselves after a second if `watched`; with `verbose` each is a line of
     /// its own instead.
     pub fn new(watched: bool, verbose: bool) -> Stages {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        // A bar without a length is a spinner with a message.
+        let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(ProgressDrawTarget::hidden());
         let (ended, wait) = channel::<()>();
         if watched && !verbose {
             let bar = bar.clone();
@@ -35,44 +36,20 @@ impl Stages {
         Stages {
             bar,
             verbose,
-            began: Mutex::new(Instant::now()),
+            began: Instant::now(),
             _ended: ended,
         }
     }
 }
 
-impl Stages {
-    /// A stage of unknown length begins.
-    pub fn begin(&self, name: &str) {
-        self.stage(name, None);
-    }
-}
-
 impl Progress for Stages {
-    fn stage(&self, name: &str, total: Option<u64>) {
-        if self.verbose
-            && let Ok(began) = self.began.lock()
-        {
-            let seconds = began.elapsed().as_secs_f64();
+    fn stage(&self, name: &str) {
+        if self.verbose {
+            let seconds = self.began.elapsed().as_secs_f64();
+            // Nothing can be done about a closed standard error.
             let _ = writeln!(std::io::stderr(), "memshed: {seconds:7.3} s  {name}");
         }
-        let template = match total {
-            Some(_) => "{spinner} {msg} {wide_bar} {percent} %",
-            None => "{spinner} {msg}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
-        match total {
-            Some(total) => self.bar.set_length(total),
-            None => self.bar.unset_length(),
-        }
-        self.bar.set_position(0);
         self.bar.set_message(name.to_string());
-    }
-
-    fn done(&self, units: u64) {
-        self.bar.inc(units);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Status;
 use crate::cli::SnapshotArgs;
 use crate::error::CommandError;
+use crate::look::Progress;
 use crate::obtain;
 use crate::printer::Printer;
 use crate::settings::Settings;
@@ -32,8 +33,10 @@ pub fn run(
         false => Existing::Keep,
     };
     let heap = obtain::heap(&args.target, &args.look, true, printer)?;
-    printer.stages().begin("writing the snapshot");
+    let stages = printer.stages();
+    stages.stage("writing the snapshot");
     write(&heap, path, existing)?;
+    drop(stages);
     let name = path.display().to_string();
     printer.summary(&SnapshotView::new(&heap, &name, size_of(path)))?;
     Ok(Status::Fine)
