@@ -20,18 +20,10 @@ pub(crate) struct Blocks<'a> {
 }
 
 impl<M: Memory> Visitor<'_, M> {
-    /// What `sys.getsizeof` says of the object at `at`, in bytes.
+    /// What `sys.getsizeof` says of the object at `at`, in bytes: what its `__sizeof__` says and
+    /// what lies before it (`_PySys_GetSizeOf`).
     pub(crate) fn size_of(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
-        Ok((self.own_size(at, info)? + self.counted_header(at, info)?).min(MAX_BYTES))
-    }
-
-    /// The part of the bytes before the object that `sys.getsizeof` counts (`_PySys_GetSizeOf`).
-    fn counted_header(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
-        // `PyObject_IS_GC` asks types: static ones are not (Objects/typeobject.c, type_is_gc).
-        if info.kind == Kind::Type && !self.is_heap_type(at)? {
-            return Ok(0);
-        }
-        Ok(info.pre_header)
+        Ok((self.own_size(at, info)? + info.pre_header).min(MAX_BYTES))
     }
 
     fn is_heap_type(&self, at: RemoteAddr) -> Result<bool, ReadError> {
@@ -54,7 +46,7 @@ impl<M: Memory> Visitor<'_, M> {
                 let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
                 Ok(info.basicsize + allocated.min(MAX_BYTES))
             }
-            Kind::Int => self.int_size(at, info),
+            Kind::Int => self.int_size(at),
             Kind::Deque => {
                 let left = reader.u64(at.add(deque::LEFTINDEX.into()))?;
                 let length = reader.u64(at.add(layout.object.ob_size.into()))?;
@@ -62,14 +54,7 @@ impl<M: Memory> Visitor<'_, M> {
                 let blocks = slots.div_ceil(deque::BLOCK_LENGTH.into());
                 Ok(info.basicsize + blocks * u64::from(deque::BLOCK_SIZE))
             }
-            Kind::Code => {
-                let bytes = self.variable_size(at, info)?;
-                Ok(if self.minor < 13 {
-                    bytes.next_multiple_of(8)
-                } else {
-                    bytes
-                })
-            }
+            Kind::Code => Ok(self.variable_size(at, info)?.next_multiple_of(8)),
             Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
             Kind::Generator => self.generator_size(at, info),
@@ -113,22 +98,17 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(head + data + encoded)
     }
 
-    fn int_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+    /// `int.__sizeof__`: at least one digit, and nothing of what a subclass adds.
+    fn int_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         let l = &self.layout.long;
         let digits = match (l.lv_tag, l.lv_tag_shift) {
-            // `int.__sizeof__` counts at least one digit from 3.12 on.
-            (Some(tag), Some(shift)) => (self.reader.u64(at.add(tag.into()))? >> shift).max(1),
-            _ => self
-                .reader
-                .i64(at.add(self.layout.object.ob_size.into()))?
-                .unsigned_abs(),
+            (Some(tag), Some(shift)) => self.reader.u64(at.add(tag.into()))? >> shift,
+            _ => {
+                let size = at.add(self.layout.object.ob_size.into());
+                self.reader.i64(size)?.unsigned_abs()
+            }
         };
-        let head = match info.basicsize > u64::from(l.size) {
-            // A subclass of 3.12 and later has room for its own attributes.
-            true => info.basicsize - u64::from(l.size) + u64::from(l.ob_digit),
-            false => l.ob_digit.into(),
-        };
-        Ok(head + digits.min(MAX_BYTES) * u64::from(l.digit_size))
+        Ok(u64::from(l.ob_digit) + digits.clamp(1, MAX_BYTES) * u64::from(l.digit_size))
     }
 
     /// `_PyDict_SizeOf`.
