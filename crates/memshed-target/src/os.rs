@@ -93,6 +93,29 @@ impl Mapped {
         }
     }
 
+    /// Maps `len` bytes of zeros that can only be read, and take no memory.
+    pub(crate) fn zeros(len: u64) -> io::Result<Mapped> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: the kernel chooses the place.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len as usize,
+                libc::PROT_READ,
+                flags,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Mapped {
+            base: base.cast(),
+            len: len as usize,
+        })
+    }
+
     /// The first byte.
     pub(crate) fn base(&self) -> *mut u8 {
         self.base

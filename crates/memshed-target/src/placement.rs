@@ -4,7 +4,8 @@
 //! process, the frozen copy); in each, the file offset is the target's address. Either process
 //! maps the file so that `own address = target address ^ key`, with one key for the whole area:
 //! translation is a single instruction, and neighbours stay neighbours. Beside the bytes lie two
-//! bitmaps with a bit for each page of the target: present, and swapped out.
+//! bitmaps with a bit for each page of the target: present, swapped out, and absent, which reads as
+//! zeros and costs nothing.
 
 #![allow(unsafe_code)]
 
@@ -18,8 +19,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) const TOP: u64 = 1 << 47;
 /// Bytes of one bitmap: a bit per page below `TOP`.
 const BITMAP: u64 = TOP / PAGE / 8;
-/// The size of the shared file: two areas, then two bitmaps for each.
-pub(crate) const FILE_SIZE: u64 = 2 * TOP + 4 * BITMAP;
+/// The size of the shared file: two areas, then three bitmaps for each.
+pub(crate) const FILE_SIZE: u64 = 2 * TOP + 6 * BITMAP;
+/// Longest run of absent pages that is handed out without giving it memory.
+const ZEROS: u64 = 64 << 20;
 /// Keys in order of preference. Only bits 44 to 46, so that a run of addresses stays a run
 /// wherever the kernel has put it; executables start at 0x55…, libraries at 0x7f….
 const KEYS: [u64; 7] = [0x2, 0x1, 0x3, 0x4, 0x6, 0x5, 0x7];
@@ -48,6 +51,8 @@ pub(crate) struct Placement {
     slots: Box<[Range; SLOTS]>,
     present: Bits,
     swapped: Bits,
+    absent: Bits,
+    zeros: Mapped,
     _maps: Vec<Mapped>,
 }
 
@@ -61,10 +66,11 @@ impl Placement {
     ) -> io::Result<Placement> {
         let slots = spans(regions);
         let bitmap = |n: u64| {
-            let offset = 2 * TOP + (2 * id.index() + n) * BITMAP;
+            let offset = 2 * TOP + (3 * id.index() + n) * BITMAP;
             Mapped::new(file, offset, BITMAP, None, writable).map(Bits)
         };
-        let (present, swapped) = (bitmap(0)?, bitmap(1)?);
+        let (present, swapped, absent) = (bitmap(0)?, bitmap(1)?, bitmap(2)?);
+        let zeros = Mapped::zeros(ZEROS)?;
         for key in KEYS.map(|k| k << 44) {
             match map_all(file, id, &slots, key, writable) {
                 Ok(maps) => {
@@ -73,6 +79,8 @@ impl Placement {
                         slots,
                         present,
                         swapped,
+                        absent,
+                        zeros,
                         _maps: maps,
                     });
                 }
@@ -121,15 +129,26 @@ impl Placement {
         there.then(|| unsafe { std::slice::from_raw_parts((at ^ self.key) as *const u8, len) })
     }
 
-    /// The same, for the rare slice that crosses a terabyte.
+    /// The same for slices that cross a terabyte or hold absent pages.
     pub(crate) fn bytes_anywhere(&self, at: u64, len: usize) -> Option<&[u8]> {
         let end = at
             .checked_add(len as u64)
             .filter(|&end| end > at && end <= TOP)?;
-        let there = self.placed(at, end) && self.present.all(at / PAGE, (end - 1) / PAGE);
+        let (first, last) = (at / PAGE, (end - 1) / PAGE);
+        if !self.placed(at, end) {
+            return None;
+        }
+        if len as u64 <= ZEROS && (first..=last).all(|page| self.is_absent(page)) {
+            // SAFETY: `zeros` is at least as long, and is never written.
+            return Some(unsafe { std::slice::from_raw_parts(self.zeros.base(), len) });
+        }
+        let known = |page| self.present.get(page) || self.absent.get(page);
         // SAFETY: as in `bytes`; spans of neighbouring slots that touch are neighbours here too,
-        // since the key has no bit below 44 and no run of the target is as long as that.
-        there.then(|| unsafe { std::slice::from_raw_parts((at ^ self.key) as *const u8, len) })
+        // since the key has no bit below 44 and no run of the target is as long as that. An
+        // absent page is a hole of the file, and reads as zeros.
+        (first..=last)
+            .all(known)
+            .then(|| unsafe { std::slice::from_raw_parts((at ^ self.key) as *const u8, len) })
     }
 
     /// Whether a page is present.
@@ -147,22 +166,33 @@ impl Placement {
         self.present.set(first, count);
     }
 
+    /// Marks pages as absent.
+    pub(crate) fn set_absent(&self, first: u64, count: u64) {
+        self.absent.set(first, count);
+    }
+
+    /// Whether a page is absent.
+    pub(crate) fn is_absent(&self, page: u64) -> bool {
+        self.absent.get(page) && !self.present.get(page)
+    }
+
     /// Marks pages as swapped out.
     pub(crate) fn set_swapped(&self, first: u64, count: u64) {
         self.swapped.set(first, count);
     }
 
-    /// The runs of present pages within `range`, in bytes.
-    pub(crate) fn present_runs(&self, range: Range) -> Vec<Range> {
+    /// The runs of pages within `range` that are known, present or absent, in bytes.
+    pub(crate) fn known_runs(&self, range: Range) -> Vec<Range> {
         let mut runs: Vec<Range> = Vec::new();
         let mut page = range.start / PAGE;
         let last = range.end / PAGE;
         while page < last {
-            if page.is_multiple_of(64) && self.present.word(page) == 0 {
+            let word = self.present.word(page) | self.absent.word(page);
+            if page.is_multiple_of(64) && word == 0 {
                 page += 64;
                 continue;
             }
-            if self.present.get(page) {
+            if word >> (page % 64) & 1 == 1 {
                 let at = page * PAGE;
                 match runs.last_mut() {
                     Some(run) if run.end == at => run.end += PAGE,
@@ -181,7 +211,7 @@ impl Placement {
 /// Forgets everything in an area, so that it can be used again.
 pub(crate) fn clear(file: &File, id: AreaId) -> io::Result<()> {
     os::punch(file, id.index() * TOP, TOP)?;
-    os::punch(file, 2 * TOP + 2 * id.index() * BITMAP, 2 * BITMAP)
+    os::punch(file, 2 * TOP + 3 * id.index() * BITMAP, 3 * BITMAP)
 }
 
 fn spans(regions: &[Range]) -> Box<[Range; SLOTS]> {

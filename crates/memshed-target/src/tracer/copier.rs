@@ -85,7 +85,7 @@ impl Source {
     pub(super) fn copied(&self) -> Vec<Range> {
         self.mappings
             .iter()
-            .flat_map(|m| self.placement.present_runs(m.range()))
+            .flat_map(|m| self.placement.known_runs(m.range()))
             .collect()
     }
 
@@ -143,6 +143,9 @@ impl Source {
         work: &mut Vec<Work>,
     ) {
         let there = self.placement.is_present(page);
+        if mode == Mode::Missing && self.placement.is_absent(page) {
+            return;
+        }
         if there && mode == Mode::Missing {
             return;
         }
@@ -152,8 +155,7 @@ impl Source {
         }
         let read = entry & PRESENT != 0 || kind == MappingKind::PrivateFile;
         if !read && !there {
-            // A hole of the shared file reads as zeros, like the page it stands for.
-            self.placement.set_present(page, 1);
+            self.placement.set_absent(page, 1);
             return;
         }
         let at = page * PAGE;

@@ -119,6 +119,14 @@ fn sparse() {
             .bytes(RemoteAddr(range.start + at), 8)
             .expect("readable");
         assert_eq!(word, (at + 1).to_le_bytes());
+        let holes = frozen
+            .bytes(RemoteAddr(range.start + at + 4096), 8 << 20)
+            .expect("readable");
+        assert!(holes.iter().all(|&b| b == 0));
+        let mixed = frozen
+            .bytes(RemoteAddr(range.start + at), 8192)
+            .expect("readable");
+        assert_eq!((mixed[0], &mixed[8..]), (1, &[0; 8184][..]));
         let hole = frozen
             .bytes(RemoteAddr(range.start + at + 4096), 8)
             .expect("readable");

@@ -85,7 +85,7 @@ fn disturb(target: &mut Target, request: &FreezeRequest, rounds: u32) {
 
 fn c_threads_forked() {
     let mut target = Target::start(Command::new(c_program("harm")));
-    disturb(&mut target, &fork(), rounds(100));
+    disturb(&mut target, &fork(), rounds(40));
 }
 
 fn c_threads_paused() {
@@ -94,12 +94,12 @@ fn c_threads_paused() {
         ..FreezeRequest::default()
     };
     let mut target = Target::start(Command::new(c_program("harm")));
-    disturb(&mut target, &pause, rounds(50));
+    disturb(&mut target, &pause, rounds(20));
 }
 
 fn python_threads() {
     let mut target = Target::start(python_program("harm.py"));
-    disturb(&mut target, &fork(), rounds(60));
+    disturb(&mut target, &fork(), rounds(30));
 }
 
 fn lone_threads() {
@@ -124,7 +124,7 @@ fn lone_threads() {
         let mut command = Command::new(c_program("harm"));
         command.arg(kind);
         let mut target = Target::start(command);
-        disturb(&mut target, &fork(), rounds(15));
+        disturb(&mut target, &fork(), rounds(8));
     }
 }
 
@@ -151,7 +151,7 @@ fn killed_commands() {
     let mut target = Target::start(Command::new(c_program("harm")));
     let exe = std::env::current_exe().expect("our own name");
     let mut random = 1u64;
-    for _ in 0..rounds(30) {
+    for _ in 0..rounds(20) {
         let mut command = Command::new(&exe);
         command.arg(LOOK).arg(target.pid().to_string());
         let mut command = command.stdout(Stdio::null()).spawn().expect("it starts");
@@ -169,7 +169,7 @@ fn killed_commands() {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(Duration::from_millis(200));
-    assert_no_harm(&mut target, rounds(30));
+    assert_no_harm(&mut target, rounds(20));
 }
 
 fn honest_stop() {
@@ -177,7 +177,7 @@ fn honest_stop() {
     command.args(["spin", "nanosleep"]);
     let mut target = Target::start(command);
     let mut errors: Vec<i64> = Vec::new();
-    for _ in 0..rounds(15) {
+    for _ in 0..rounds(10) {
         target.report();
         let info = freeze_once(&target.process(), &fork()).expect("a freeze");
         let gap = target.report()["spin"]["gap_us"];
