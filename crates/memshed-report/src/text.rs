@@ -189,15 +189,19 @@ fn largest(view: &InspectView, page: &Page) -> String {
 
 fn collector(view: &InspectView, page: &Page) -> String {
     let gc = &view.gc;
+    // What hardly ever is anything but zero goes first where room is short.
+    let shown = if page.width < 76 { 5 } else { 6 };
     let rows = gc.generations.iter().enumerate().map(|(i, g)| {
-        vec![
+        let mut row = vec![
             words::generation(i),
             count(g.objects),
             signed(g.threshold),
             signed(g.collections),
             signed(g.collected),
             signed(g.uncollectable),
-        ]
+        ];
+        row.truncate(shown);
+        row
     });
     let columns = [
         ("GENERATION", Column::Left),
@@ -213,7 +217,7 @@ fn collector(view: &InspectView, page: &Page) -> String {
         n => format!(", {} set aside for good (gc.freeze)", plural(n, "object")),
     };
     page.heading(&format!("Garbage collector: {state}{frozen}"))
-        + &page.table(&columns, rows.collect())
+        + &page.table(&columns[..shown], rows.collect())
 }
 
 fn pools(view: &InspectView, page: &Page) -> String {

@@ -5,11 +5,13 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is to be undone.
 type Undo = Box<dyn FnOnce() + Send>;
 
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static PENDING: Mutex<Vec<(u64, Undo)>> = Mutex::new(Vec::new());
 
 fn pending() -> MutexGuard<'static, Vec<(u64, Undo)>> {
@@ -31,11 +33,20 @@ pub fn install() {
         .name("signals".into())
         .spawn(move || {
             if let Some(signal) = signals.forever().next() {
+                INTERRUPTED.store(true, Ordering::SeqCst);
                 undo_all();
                 // Shells expect 128 + the signal's number: 130 for Ctrl-C.
                 std::process::exit(128 + signal);
             }
         });
+}
+
+/// Does not return once a signal has come: what has failed since then failed because of what was
+/// undone, and the thread that undoes it ends the command.
+pub fn yield_to_interrupt() {
+    while INTERRUPTED.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
 }
 
 /// Undoes what is pending, last first.

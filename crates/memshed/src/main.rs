@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     let settings = settings::Settings::resolve(&cli.global);
     interrupt::install();
     let printer = printer::Printer::new(&settings);
-    match commands::run(&cli.command, &settings, &printer) {
+    let result = commands::run(&cli.command, &settings, &printer);
+    interrupt::yield_to_interrupt();
+    match result {
         Ok(status) => ExitCode::from(status as u8),
         Err(error) => {
             let mut out = AutoStream::new(std::io::stderr(), settings.error_color);
