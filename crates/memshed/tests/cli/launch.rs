@@ -43,7 +43,85 @@ fn its_output_does_not_mix_with_the_report() {
     );
 }
 
-/// The process ids that `script`, run by memshed, prints as a first line.
+/// The JSON of a look at `command`, which looks at live processes: nothing where that is forbidden.
+fn look(command: &[&str], options: &[&str]) -> Option<serde_json::Value> {
+    let doctor = run(&["doctor"]);
+    if doctor.status != Some(0) {
+        eprintln!("SKIPPED: ptrace is forbidden here\n{}", doctor.stdout);
+        return None;
+    }
+    let run = run(&[&["inspect", "--format", "json"], options, &["--"], command].concat());
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    Some(serde_json::from_str(&run.stdout).expect(&run.stdout))
+}
+
+/// How many objects of the type `name` there are.
+fn count(json: &serde_json::Value, name: &str) -> u64 {
+    let types = json["types"].as_array().expect("types");
+    let row = types.iter().find(|row| row["name"] == name);
+    row.map_or(0, |row| row["count"].as_u64().expect("a number"))
+}
+
+const MARKERS: &str = "class Marker: pass\nkept = [Marker() for _ in range(1234)]\n";
+
+#[test]
+fn a_program_is_looked_at_just_before_it_ends_with_all_objects_in_place() {
+    let endings = [
+        "",
+        "import sys; sys.exit(3)",
+        "1/0",
+        "import os; os._exit(3)",
+    ];
+    for python in memshed_testing::supported() {
+        let path = python.path.display().to_string();
+        for ending in endings {
+            let script = format!("{MARKERS}{ending}");
+            let Some(json) = look(&[&path, "-c", &script], &[]) else {
+                return;
+            };
+            assert_eq!(
+                count(&json, "__main__.Marker"),
+                1234,
+                "{} {ending:?}",
+                python.label
+            );
+        }
+    }
+}
+
+#[test]
+fn a_shell_s_python_is_looked_at() {
+    let Some(python) = python() else { return };
+    let script = format!("cd / && true; {python} -c '{MARKERS}' ; exit 5");
+    let Some(json) = look(&["sh", "-c", &script], &[]) else {
+        return;
+    };
+    assert_eq!(count(&json, "__main__.Marker"), 1234);
+}
+
+#[test]
+fn a_program_is_looked_at_after_a_time_and_ended() {
+    let Some(python) = python() else { return };
+    let script = format!("{MARKERS}input()");
+    // Its standard input is memshed's, at whose end it would end: a pipe that stays open.
+    let mut child = memshed(&["inspect", "--for", "1s", "--format", "json", "--"])
+        .args([&python, "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("memshed runs");
+    let _open = child.stdin.take();
+    let output = child.wait_with_output().expect("memshed ends");
+    if output.status.code() != Some(0) {
+        eprintln!("SKIPPED: looking at live processes is forbidden here");
+        return;
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(count(&json, "__main__.Marker"), 1234);
+    let pid = json["process"]["pid"].as_i64().expect("a process id");
+    assert!(!lives(Pid::from_raw(pid as i32).expect("a process id")));
+}
+
 #[test]
 fn ctrl_c_ends_the_command_and_its_children() {
     let Some(python) = python() else { return };
