@@ -122,7 +122,7 @@ impl<M: Memory> Visitor<'_, M> {
                 let items = at.add(self.layout.tuple.ob_item.into());
                 self.sequence(items, self.length(at)?, sink)
             }
-            Kind::Dict => self.dict(at, sink),
+            Kind::Dict | Kind::OrderedDict => self.dict(at, sink),
             Kind::Set => self.set(at, sink),
             Kind::Deque => self.deque(at, sink),
             Kind::Frame => self.frame_object(at, sink),

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     List,
     Tuple,
     Dict,
+    /// `collections.OrderedDict`.
+    OrderedDict,
     /// `set` and `frozenset`.
     Set,
     Str,
@@ -92,6 +94,13 @@ impl Shapes {
         ] {
             shapes.add(name, kind, Vec::new());
         }
+        let ordered = Shape {
+            kind: Kind::OrderedDict,
+            fields: Fields::default(),
+            whole: false,
+            known_until: layout.dict.size,
+        };
+        shapes.0.insert("collections.OrderedDict", ordered);
         shapes.add_functions(layout);
         shapes.add_running_code(layout);
         shapes

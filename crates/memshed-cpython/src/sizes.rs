@@ -2,7 +2,7 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
-use crate::layouts::private::deque;
+use crate::layouts::private::{deque, odict};
 use crate::pymalloc::Arenas;
 use crate::shapes::Kind;
 use crate::strings;
@@ -23,7 +23,18 @@ impl<M: Memory> Visitor<'_, M> {
     /// What `sys.getsizeof` says of the object at `at`, in bytes: what its `__sizeof__` says and
     /// what lies before it (`_PySys_GetSizeOf`).
     pub(crate) fn size_of(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
-        Ok((self.own_size(at, info)? + info.pre_header).min(MAX_BYTES))
+        Ok((self.own_size(at, info)? + self.counted_header(at, info)?).min(MAX_BYTES))
+    }
+
+    /// The part of the bytes before the object that counts: from 3.13 on types in the program's
+    /// own data are asked whether they have a collector's header, and have none.
+    fn counted_header(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let asked = self.minor >= 13 && info.kind == Kind::Type;
+        Ok(if asked && !self.is_heap_type(at)? {
+            0
+        } else {
+            info.pre_header
+        })
     }
 
     fn is_heap_type(&self, at: RemoteAddr) -> Result<bool, ReadError> {
@@ -41,6 +52,7 @@ impl<M: Memory> Visitor<'_, M> {
                 Ok(info.basicsize + allocated.min(MAX_BYTES) * 8)
             }
             Kind::Dict => self.dict_size(at, info),
+            Kind::OrderedDict => Ok(self.dict_size(at, info)? + self.key_list_size(at)?),
             Kind::Set => self.set_size(at, info),
             Kind::ByteArray => {
                 let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
@@ -57,7 +69,7 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Code => Ok(self.variable_size(at, info)?.next_multiple_of(8)),
             Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
-            Kind::Generator => self.generator_size(at, info),
+            Kind::Generator => self.generator_size(at),
             _ => self.variable_size(at, info),
         }
     }
@@ -118,7 +130,8 @@ impl<M: Memory> Visitor<'_, M> {
         };
         let values = match dict.values.is_null() {
             true => 0,
-            false => self.values_size(&dict)?,
+            // Counted even where they are part of the instance whose attributes they are.
+            false => dict.keys.shared * 8,
         };
         let keys = match dict.keys.refcount == 1 {
             true => dict.keys.size(self.layout),
@@ -127,16 +140,12 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(info.basicsize + values + keys)
     }
 
-    fn values_size(&self, dict: &Dict) -> Result<u64, ReadError> {
-        let l = &self.layout.dict_values;
-        let usable = dict.keys.shared.min(u64::from(u8::MAX));
-        match (l.embedded, l.capacity) {
-            (Some(embedded), Some(_)) => {
-                let embedded = self.reader.u8(dict.values.add(embedded.into()))? != 0;
-                Ok(if embedded { 0 } else { usable * 8 })
-            }
-            _ => Ok(usable * 8),
-        }
+    /// The list of keys that an `OrderedDict` keeps beside its table (`odict_sizeof`).
+    fn key_list_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let table = self.reader.u64(at.add(odict::FAST_NODES_SIZE.into()))?;
+        let keys = self.reader.u64(at.add(self.layout.dict.ma_used.into()))?;
+        let nodes = keys.min(MAX_BYTES >> 8) * u64::from(odict::NODE_SIZE);
+        Ok(table.min(MAX_BYTES >> 8) * 8 + nodes)
     }
 
     fn set_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
@@ -170,10 +179,7 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(u64::from(self.layout.frame_object.frame_data) + self.frame_bytes(code)?)
     }
 
-    fn generator_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
-        if self.minor < 12 {
-            return self.variable_size(at, info);
-        }
+    fn generator_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         let l = &self.layout.generator;
         let code = self.frame(at.add(l.gi_iframe.into()))?.code;
         Ok(u64::from(l.gi_iframe) + self.frame_bytes(code)?)
@@ -218,7 +224,7 @@ impl<M: Memory> Visitor<'_, M> {
                 let bytes = reader.pointer(at.add(layout.bytearray.ob_bytes.into()))?;
                 Ok((bytes, allocated.min(MAX_BYTES)))
             }
-            Kind::Dict => {
+            Kind::Dict | Kind::OrderedDict => {
                 let Some(dict) = Dict::read(reader, layout, at)? else {
                     return Ok(none);
                 };
