@@ -53,7 +53,7 @@ fn on(
     let number = |text: String| -> Result<f64> { Ok(text.parse()?) };
 
     // Forks and looks take turns, so that both meet the same noise of the machine.
-    let times = ground.count(15, 7);
+    let times = ground.count(15, 5);
     let (mut forks, mut stops) = (Vec::new(), Vec::new());
     for _ in 0..times {
         forks.push(number(target.ask("fork", "fork", ANSWER)?)?);
