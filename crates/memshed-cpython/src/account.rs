@@ -54,7 +54,7 @@ fn category(usage: &MappingUse) -> &'static str {
         path if path.starts_with("[stack") => "stacks",
         path if path.starts_with("[anon") => "anonymous",
         path if path.starts_with('[') => "kernel",
-        "" if mapping.private() && mapping.start % GLIBC_HEAP == 0 => "malloc",
+        "" if mapping.private() && mapping.start.is_multiple_of(GLIBC_HEAP) => "malloc",
         "" if mapping.private() => "anonymous",
         path if !mapping.private() || path.starts_with("/dev/shm/") => "shared",
         path if path.contains(".so") || mapping.executable() => "libraries",

@@ -271,12 +271,12 @@ impl<M: Memory> Visitor<'_, M> {
             }
         }
         let cached = reader.pointer(at.add(h.ht_cached_keys.into()))?;
-        if !cached.is_null() {
-            if let Some(keys) = Keys::read(reader, self.layout, cached)? {
-                for (position, (key, _)) in (0..).zip(keys.pairs(reader)?) {
-                    if !key.is_null() {
-                        sink.edge(key, RawLabel::KeyObject(position));
-                    }
+        if !cached.is_null()
+            && let Some(keys) = Keys::read(reader, self.layout, cached)?
+        {
+            for (position, (key, _)) in (0..).zip(keys.pairs(reader)?) {
+                if !key.is_null() {
+                    sink.edge(key, RawLabel::KeyObject(position));
                 }
             }
         }

@@ -11,6 +11,9 @@ const MAX_SLOTS: u64 = 1 << 20;
 pub(crate) struct Frame {
     /// Its code object.
     pub(crate) code: RemoteAddr,
+    /// Whether it belongs to the evaluation loop itself and runs no code of the program: most of
+    /// its fields are never written then.
+    pub(crate) is_shim: bool,
     /// The frame that called it.
     pub(crate) previous: RemoteAddr,
 }
@@ -19,7 +22,9 @@ impl<M: Memory> Visitor<'_, M> {
     /// Reads the frame at `at`.
     pub(crate) fn frame(&self, at: RemoteAddr) -> Result<Frame, ReadError> {
         let l = &self.layout.frame;
+        let owner = Some(u32::from(self.reader.u8(at.add(l.owner.into()))?));
         Ok(Frame {
+            is_shim: owner == l.owned_by_cstack || owner == l.owned_by_interpreter,
             code: self.object_at(at.add(l.f_code.into()))?,
             previous: self.reader.pointer(at.add(l.previous.into()))?,
         })

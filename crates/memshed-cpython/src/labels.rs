@@ -52,10 +52,10 @@ impl<'a, M: Memory> Labels<'a, M> {
                 key,
                 position,
             } => {
-                if self.values || self.namespaces.contains(dict.0) {
-                    if let Some(name) = self.text(key) {
-                        return Label::named(LabelKind::Key, name);
-                    }
+                if (self.values || self.namespaces.contains(dict.0))
+                    && let Some(name) = self.text(key)
+                {
+                    return Label::named(LabelKind::Key, name);
                 }
                 Label::new(LabelKind::Value, position)
             }

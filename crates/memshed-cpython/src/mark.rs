@@ -178,7 +178,10 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
 
     /// Marks the object at `at` and everything it reaches.
     fn mark(&mut self, at: RemoteAddr) {
-        self.admit(at);
+        if !self.admit(at) {
+            self.problems
+                .add("not-an-object", || format!("a root refers to {at}"));
+        }
         self.drain();
     }
 
@@ -204,7 +207,12 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
                 .add("torn-object", || format!("{name} at {at}: {error}"));
         }
         for target in gathered.targets.drain(..) {
-            self.admit(target);
+            if !self.admit(target) {
+                let name = self.found.types.info(id).full_name();
+                self.problems.add("not-an-object", || {
+                    format!("{name} at {at} refers to {target}")
+                });
+            }
         }
         for word in gathered.candidates.drain(..) {
             if !self.found.objects.contains(word.0) && self.is_object(word) {
@@ -217,20 +225,19 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         self.gathered = gathered;
     }
 
-    /// Marks the target of a reference, if it is an object.
+    /// Marks the target of a reference; `false` if it is no object.
     #[inline]
-    fn admit(&mut self, at: RemoteAddr) {
+    fn admit(&mut self, at: RemoteAddr) -> bool {
         if self.found.objects.contains(at.0) {
-            return;
+            return true;
         }
         let Some(id) = self.type_of(at) else {
-            self.problems
-                .add("not-an-object", || format!("a reference to {at}"));
-            return;
+            return false;
         };
         if self.found.objects.insert(at.0) && self.found.types.info(id).has_references() {
             self.pending.push(at);
         }
+        true
     }
 
     #[inline]
@@ -242,7 +249,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
 
     /// Whether there is an object at `at`, by its type, its count and where in its block it lies.
     pub(crate) fn is_object(&mut self, at: RemoteAddr) -> bool {
-        if at.0 % 8 != 0 {
+        if !at.0.is_multiple_of(8) {
             return false;
         }
         let Some(id) = self.type_of(at) else {

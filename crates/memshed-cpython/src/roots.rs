@@ -94,16 +94,18 @@ impl<M: Memory> Visitor<'_, M> {
         let mut at = thread.frame;
         for _ in 0..MAX_FRAMES {
             let Ok(frame) = self.frame(at) else { break };
-            let place = self.place(frame.code);
-            let mut sink = FrameRoots {
-                visitor: self,
-                place: &place,
-                thread: &name,
-                roots,
-            };
-            // What can't be read of a running frame is left out: it is being changed.
-            let _ = self.visit_frame(at, &mut sink);
-            roots = sink.roots;
+            if !frame.is_shim {
+                let place = self.place(frame.code);
+                let mut sink = FrameRoots {
+                    visitor: self,
+                    place: &place,
+                    thread: &name,
+                    roots,
+                };
+                // What can't be read of a running frame is left out: it is being changed.
+                let _ = self.visit_frame(at, &mut sink);
+                roots = sink.roots;
+            }
             at = frame.previous;
         }
         for slot in self.layout.tstate_roots {

@@ -279,7 +279,7 @@ impl<M: Memory> Visitor<'_, M> {
         // Where another allocator is at work the word is arbitrary: believed within bounds only.
         let chunk = self.reader.u64(at.sub(8)).unwrap_or(0) & !7;
         let plausible = needed..=needed.saturating_mul(2).saturating_add(8192);
-        if plausible.contains(&chunk) && chunk % 16 == 0 {
+        if plausible.contains(&chunk) && chunk.is_multiple_of(16) {
             chunk
         } else {
             needed

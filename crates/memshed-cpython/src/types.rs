@@ -167,7 +167,7 @@ impl<'m, M: Memory> Types<'m, M> {
         if let Some(&id) = self.index.get(&at.0) {
             return Some(id);
         }
-        if at.is_null() || at.0 % 8 != 0 || self.infos.len() >= MAX_TYPES {
+        if at.is_null() || !at.0.is_multiple_of(8) || self.infos.len() >= MAX_TYPES {
             return None;
         }
         if depth > MAX_DEPTH || self.refused.contains(&at.0) {
