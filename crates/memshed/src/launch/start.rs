@@ -29,6 +29,9 @@ pub fn start(command: &[OsString]) -> io::Result<Held> {
         .collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|a| a.as_ptr()).collect();
     pointers.push(std::ptr::null());
+    if arguments.is_empty() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let (wait, go) = io::pipe()?;
     let (error, report) = io::pipe()?;
     let descriptors = (wait.as_raw_fd(), go.as_raw_fd(), report.as_raw_fd());
@@ -37,6 +40,7 @@ pub fn start(command: &[OsString]) -> io::Result<Held> {
     // ready before, and never returns.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
+        // SAFETY: this is the child; `pointers` ends in null, and the command line is not empty.
         0 => unsafe { become_command(&pointers, descriptors) },
         pid => Ok(Held { pid, go, error }),
     }
