@@ -29,7 +29,7 @@ impl Interpreter {
 }
 
 /// Every CPython 3 on this machine, ordered by version.
-fn all() -> Vec<Interpreter> {
+pub fn all() -> Vec<Interpreter> {
     memshed_testing::interpreters()
         .into_iter()
         .map(|python| {

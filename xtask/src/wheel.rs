@@ -25,9 +25,10 @@ pub fn run(_: Args) -> Result<ExitCode> {
     }
     std::fs::create_dir_all(&place)?;
 
-    // Older ones are not what pyproject.toml's `requires-python` lets in.
-    let mut interpreters = interpreters::all(root);
-    interpreters.retain(|one| one.minor() >= (3, 9));
+    // Older ones are not what pyproject.toml's `requires-python` lets in; those that
+    // `cargo xtask pythons` brought come without pip.
+    let mut interpreters = interpreters::all();
+    interpreters.retain(|one| one.minor() >= (3, 9) && one.origin != "brought");
     let builder = builder(&interpreters, &place)?;
     let wheel = build(&builder, root, &place)?;
     let glibc = tagged_glibc(&wheel)?;

@@ -234,8 +234,13 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         let Some(id) = self.type_of(at) else {
             return false;
         };
-        if self.found.objects.insert(at.0) && self.found.types.info(id).has_references() {
-            self.pending.push(at);
+        let info = self.found.types.info(id);
+        if self.found.objects.insert(at.0) {
+            // Its size will be asked for when nothing more can be read: this fetches all of it.
+            let _ = self.visitor.reader.bytes(at, info.basicsize as usize);
+            if info.has_references() {
+                self.pending.push(at);
+            }
         }
         true
     }

@@ -66,7 +66,8 @@ pub fn version_text(hex: u32) -> String {
 }
 
 impl Python {
-    /// Chooses the table for `program` and corrects it by what the process publishes.
+    /// Chooses the table for `program` and corrects it by what the process publishes. Also for a
+    /// process that runs: what is read here does not change.
     ///
     /// # Errors
     /// [`WalkError::Unsupported`] for a version or build without a table; others if the
@@ -93,9 +94,6 @@ impl Python {
         let interpreters = python.interpreters(memory, &Problems::default())?;
         if interpreters.is_empty() {
             return Err(WalkError::NotRunning);
-        }
-        for interpreter in &interpreters {
-            python.validate(reader, interpreter)?;
         }
         Ok(python)
     }
@@ -126,42 +124,45 @@ impl Python {
     }
 
     /// Checks that what the tables call the collector's state looks like one: lists that are
-    /// linked both ways, flags that are 0 or 1, thresholds that are not negative.
-    fn validate<M: Memory>(
+    /// linked both ways, flags that are 0 or 1, thresholds that are not negative. The process has
+    /// to stand still, and even then a thread may have been stopped while it changed a list.
+    pub(crate) fn validate<M: Memory>(
         &self,
         reader: Reader<'_, M>,
         interpreter: &Interpreter,
     ) -> Result<(), WalkError> {
-        let wrong = |what: String| WalkError::Implausible {
+        let wrong = |what: &str| WalkError::Implausible {
             version: self.version(),
-            what,
+            what: what.to_owned(),
         };
-        for head in interpreter.list_heads(&self.layout) {
-            let next = reader.u64(head)? & !3;
-            let previous = reader.u64(RemoteAddr(next).add(8));
-            let collecting = reader.i32(interpreter.collecting(&self.layout))?;
-            // While a collection runs the backward links hold counts.
-            if collecting == 0 && previous.map(|p| p & !3) != Ok(head.0) {
-                return Err(wrong(format!(
-                    "the collector's list at {head} is not a list"
-                )));
-            }
+        // While a collection runs the backward links hold counts.
+        let collecting = reader.i32(interpreter.collecting(&self.layout))? != 0;
+        let heads = interpreter.list_heads(&self.layout);
+        let closed = heads
+            .iter()
+            .filter(|head| is_closed(reader, **head))
+            .count();
+        if !collecting && closed + 1 < heads.len() {
+            return Err(wrong("the collector's lists are not lists"));
         }
         let gc = interpreter.read_gc(reader, &self.layout, [0; 4])?;
-        let enabled = reader.i32(
-            interpreter
-                .gc(&self.layout)
-                .add(self.layout.gc.enabled.into()),
-        )?;
-        let sane = (0..=1).contains(&enabled)
+        let enabled = interpreter
+            .gc(&self.layout)
+            .add(self.layout.gc.enabled.into());
+        let sane = (0..=1).contains(&reader.i32(enabled)?)
             && gc.generations.iter().all(|g| {
                 g.threshold >= 0 && g.collections >= 0 && g.collected >= 0 && g.uncollectable >= 0
             });
-        if !sane {
-            return Err(wrong("the collector's settings make no sense".to_owned()));
-        }
-        Ok(())
+        sane.then_some(())
+            .ok_or_else(|| wrong("the collector's settings make no sense"))
     }
+}
+
+/// Whether the first member of the collector's list at `head` links back to it.
+fn is_closed<M: Memory>(reader: Reader<'_, M>, head: RemoteAddr) -> bool {
+    let next = reader.u64(head).map(|next| RemoteAddr(next & !3));
+    let back = next.and_then(|next| reader.u64(next.add(8)));
+    back.map(|back| back & !3) == Ok(head.0)
 }
 
 /// Replaces offsets by those that 3.13 and later publish at the start of `_PyRuntime`.

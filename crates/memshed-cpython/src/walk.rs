@@ -25,10 +25,22 @@ use std::sync::Arc;
 const TYPE_SAMPLE: usize = 20_000;
 
 /// What a walk is to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkOptions {
+    /// Whether the memory is of one moment. Where it is not, nothing that was found is more than
+    /// a hint of what will have to be read.
+    pub still: bool,
     /// Keep keys of dictionaries that are contents rather than names.
     pub values: bool,
+}
+
+impl Default for WalkOptions {
+    fn default() -> WalkOptions {
+        WalkOptions {
+            still: true,
+            values: false,
+        }
+    }
 }
 
 /// Where a walk has got to.
@@ -74,6 +86,9 @@ impl<'m, M: Memory> Walk<'m, M> {
         let interpreters = python.interpreters(memory, &problems)?;
         let mut arenas = Arenas::default();
         for interpreter in &interpreters {
+            if options.still {
+                python.validate(reader, interpreter)?;
+            }
             arenas.join(python.arenas(reader, interpreter, &problems)?);
         }
         memory.prefetch(&arenas.ranges());

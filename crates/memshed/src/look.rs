@@ -133,7 +133,8 @@ impl Look<'_> {
         };
         let rehearse = |live: &memshed_target::Mirror| {
             let options = WalkOptions {
-                values: self.options.values,
+                still: false,
+                ..self.walk_options()
             };
             // Torn as the running process is, this only has to read what will be read again.
             if let Ok(python) = Python::open(program.clone(), live) {
@@ -150,11 +151,17 @@ impl Look<'_> {
         python: &'m Python,
         memory: &'m M,
     ) -> Result<Walk<'m, M>, LookError> {
-        let options = WalkOptions {
-            values: self.options.values,
-        };
-        let walk = Walk::find(python, memory, options, &|phase| self.phase(phase));
+        let walk = Walk::find(python, memory, self.walk_options(), &|phase| {
+            self.phase(phase)
+        });
         walk.map_err(|error| self.walk_error(error))
+    }
+
+    fn walk_options(&self) -> WalkOptions {
+        WalkOptions {
+            still: true,
+            values: self.options.values,
+        }
     }
 
     fn phase(&self, phase: Phase) {

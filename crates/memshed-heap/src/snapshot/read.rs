@@ -39,6 +39,7 @@ pub fn read(path: &Path, edges: ReadEdges) -> Result<Heap, SnapshotError> {
         directory: path,
         manifest: Manifest::read(path)?,
     };
+    source.check_lengths()?;
     let mut heap = Heap::default();
     source.strings(&mut heap.strings)?;
     source.types(&mut heap)?;
@@ -58,6 +59,20 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Every table that the manifest names is there and as long as it says, also those that will
+    /// not be read: a copy that was cut short is no snapshot.
+    fn check_lengths(&self) -> Result<(), SnapshotError> {
+        for (name, entry) in &self.manifest.tables {
+            let path = self.directory.join(format!("{name}.parquet"));
+            let found = std::fs::metadata(&path).map_err(SnapshotError::io("read", &path))?;
+            if found.len() != entry.bytes {
+                let what = format!("it has {} bytes instead of {}", found.len(), entry.bytes);
+                return Err(SnapshotError::damaged(&path, what));
+            }
+        }
+        Ok(())
+    }
+
     fn open(&self, table: Table) -> Result<TableReader, SnapshotError> {
         let entry = self.manifest.entry(self.directory, table)?;
         TableReader::open(self.directory, table, entry)
