@@ -5,7 +5,7 @@ use crate::mark::Found;
 use crate::problems::Problems;
 use crate::sizes::Blocks;
 use crate::types::TypeInfo;
-use memshed_heap::{Label, LabelKind, ObjectId, Objects, TypeId};
+use memshed_heap::{Label, LabelKind, ObjectId, Objects, Sizes, TypeId};
 use memshed_target::{Memory, ReadError, RemoteAddr};
 use rayon::prelude::*;
 
@@ -32,6 +32,8 @@ pub(crate) fn build<M: Memory>(
     let mut all = Objects {
         address: Vec::with_capacity(count),
         type_id: Vec::with_capacity(count),
+        size: Sizes::with_capacity(count),
+        allocated: Sizes::with_capacity(count),
         refcount: Vec::with_capacity(count),
         generation: Vec::with_capacity(count),
         ..Objects::default()

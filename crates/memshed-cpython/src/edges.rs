@@ -142,7 +142,7 @@ impl<M: Memory> Visitor<'_, M> {
                 )
             }
             Kind::Plain | Kind::Str | Kind::Bytes | Kind::ByteArray => Ok(()),
-            Kind::Int | Kind::Code | Kind::Weakref => Ok(()),
+            Kind::Int | Kind::Code | Kind::Weakref | Kind::Array | Kind::BytesIo => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 //! shape, and what they add to it is scanned.
 
 use crate::layouts::Layout;
-use crate::layouts::private::private_type;
+use crate::layouts::private::{bytes_io, private_type};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -33,6 +33,10 @@ pub(crate) enum Kind {
     Type,
     Deque,
     Weakref,
+    /// `array.array`.
+    Array,
+    /// `io.BytesIO`.
+    BytesIo,
 }
 
 /// The shape of one of CPython's types.
@@ -91,6 +95,7 @@ impl Shapes {
             ("set", Kind::Set),
             ("frozenset", Kind::Set),
             ("collections.deque", Kind::Deque),
+            ("array.array", Kind::Array),
         ] {
             shapes.add(name, kind, Vec::new());
         }
@@ -101,6 +106,8 @@ impl Shapes {
             known_until: layout.dict.size,
         };
         shapes.0.insert("collections.OrderedDict", ordered);
+        let buffer = vec![("buf", Some(bytes_io::BUF))];
+        shapes.add("_io.BytesIO", Kind::BytesIo, buffer);
         shapes.add_functions(layout);
         shapes.add_running_code(layout);
         shapes

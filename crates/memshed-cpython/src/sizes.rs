@@ -2,7 +2,7 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
-use crate::layouts::private::{deque, odict};
+use crate::layouts::private::{array, bytes_io, deque, odict};
 use crate::pymalloc::Arenas;
 use crate::shapes::Kind;
 use crate::strings;
@@ -66,12 +66,41 @@ impl<M: Memory> Visitor<'_, M> {
                 let blocks = slots.div_ceil(deque::BLOCK_LENGTH.into());
                 Ok(info.basicsize + blocks * u64::from(deque::BLOCK_SIZE))
             }
+            Kind::Array => Ok(info.basicsize + self.array_items(at)?.1),
+            Kind::BytesIo => Ok(info.basicsize + self.bytes_io_contents(at)?),
             Kind::Code => Ok(self.variable_size(at, info)?.next_multiple_of(8)),
             Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
             Kind::Generator => self.generator_size(at),
             _ => self.variable_size(at, info),
         }
+    }
+
+    /// Where the items of an `array.array` are, and the bytes there is room for.
+    fn array_items(&self, at: RemoteAddr) -> Result<(RemoteAddr, u64), ReadError> {
+        let items = self.reader.pointer(at.add(array::OB_ITEM.into()))?;
+        let room = self.reader.u64(at.add(array::ALLOCATED.into()))?;
+        let description = self.reader.pointer(at.add(array::OB_DESCR.into()))?;
+        let size = self
+            .reader
+            .u32(description.add(array::DESCR_ITEMSIZE.into()))?;
+        Ok((items, room.min(MAX_BYTES >> 16) * u64::from(size.min(64))))
+    }
+
+    /// `BytesIO.__sizeof__` counts the `bytes` that holds the contents, unless others hold it too.
+    fn bytes_io_contents(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let buffer = self.reader.pointer(at.add(bytes_io::BUF.into()))?;
+        if buffer.is_null() {
+            return Ok(0);
+        }
+        let count = self
+            .reader
+            .u32(buffer.add(self.layout.object.ob_refcnt.into()))?;
+        let length = self
+            .reader
+            .u64(buffer.add(self.layout.object.ob_size.into()))?;
+        let size = u64::from(self.layout.bytes.ob_sval) + 1 + length.min(MAX_BYTES);
+        Ok(if count > 1 { 0 } else { size })
     }
 
     /// `object.__sizeof__`: a basic size and so many bytes for each item.
@@ -244,6 +273,7 @@ impl<M: Memory> Visitor<'_, M> {
                     (mask.min(MAX_BYTES >> 8) + 1) * u64::from(layout.set.entry_size),
                 ))
             }
+            Kind::Array => self.array_items(at),
             // 3.11 and 3.12 keep attributes that share their names in an array of their own.
             _ if info.dict == DictPlace::Managed => self.own_values(at, info),
             _ => Ok(none),

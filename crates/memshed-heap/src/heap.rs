@@ -39,6 +39,14 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// An empty column with room for `rows` rows.
+    pub fn with_capacity(rows: usize) -> Sizes {
+        Sizes {
+            small: Vec::with_capacity(rows),
+            large: FxHashMap::default(),
+        }
+    }
+
     /// Appends a row.
     pub fn push(&mut self, bytes: u64) {
         let row = self.small.len() as u32;

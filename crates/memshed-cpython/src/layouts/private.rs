@@ -212,4 +212,12 @@ pub mod array {
     pub const ALLOCATED: u32 = 32;
     /// Pointer to the description of the items, which has their size in bytes (`int`) at 4.
     pub const OB_DESCR: u32 = 40;
+    /// Bytes of an item, in the description.
+    pub const DESCR_ITEMSIZE: u32 = 4;
+}
+
+/// `io.BytesIO`, `Modules/_io/bytesio.c`.
+pub mod bytes_io {
+    /// Strong reference to the `bytes` that holds the contents.
+    pub const BUF: u32 = 16;
 }
