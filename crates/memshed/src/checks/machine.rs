@@ -21,7 +21,7 @@ pub fn checks(virtual_env: Option<&Path>) -> Vec<Check> {
         capabilities(),
         container(),
         seccomp(),
-        ptrace(),
+        tracing(),
         memfd(),
         pagemap(),
         overcommit(),
@@ -180,7 +180,7 @@ fn seccomp() -> Check {
 }
 
 /// Whether ptrace works at all, tried on a child made for the purpose.
-fn ptrace() -> Check {
+fn tracing() -> Check {
     match ptrace_works() {
         Ok(()) => Check::ok("ptrace", "works, as tried on a child of memshed's own"),
         Err(error) => Check::fail(
