@@ -23,15 +23,15 @@ pub struct Large {
     pub path: HolderPath,
 }
 
-/// The `n` objects with the most bytes allocated, the largest first; equal ones by what
-/// `sys.getsizeof` says, then by address.
+/// The `n` objects with the most bytes as `sys.getsizeof` says, the largest first; equal ones by
+/// the bytes allocated, then by address.
 pub fn largest(heap: &Heap, n: usize) -> Vec<Large> {
     let objects = &heap.objects;
     let key = |row: &u32| {
         let at = *row as usize;
         Reverse((
-            objects.allocated.get(at),
             objects.size.get(at),
+            objects.allocated.get(at),
             Reverse(*row),
         ))
     };

@@ -186,7 +186,7 @@ impl<M: Memory> EdgeSink for FrameRoots<'_, '_, M> {
         let name = format!("{what}{}, {}", self.place, self.thread);
         // Namespaces are modules', which have better names for what is in them.
         let kind = match label {
-            RawLabel::Field("f_globals" | "f_builtins") => RootKind::Interpreter,
+            RawLabel::Field("f_globals" | "f_builtins" | "f_locals") => RootKind::Interpreter,
             _ => RootKind::Frame,
         };
         self.roots.push(RawRoot {
