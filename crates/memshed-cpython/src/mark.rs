@@ -236,8 +236,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         };
         let info = self.found.types.info(id);
         if self.found.objects.insert(at.0) {
-            // Its size will be asked for when nothing more can be read: this fetches all of it.
-            let _ = self.visitor.reader.bytes(at, info.basicsize as usize);
+            self.visitor.touch(at, info);
             if info.has_references() {
                 self.pending.push(at);
             }

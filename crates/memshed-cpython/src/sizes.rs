@@ -222,6 +222,18 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(u64::from(self.layout.frame.localsplus) + (u64::from(locals) + u64::from(stack)) * 8)
     }
 
+    /// Reads what sizing the object will need and following its references does not read: nothing
+    /// more can be had once the copy has been let go.
+    pub(crate) fn touch(&self, at: RemoteAddr, info: &TypeInfo) {
+        let _ = self.reader.bytes(at, info.basicsize as usize);
+        if matches!(info.kind, Kind::Array | Kind::BytesIo | Kind::ByteArray) {
+            let _ = self.size_of(at, info);
+            if let Ok((buffer, _)) = self.own_buffer(at, info) {
+                let _ = self.reader.u64(buffer.sub(8));
+            }
+        }
+    }
+
     /// Bytes that the allocators gave for the object and the buffers that are its own.
     pub(crate) fn allocated(
         &self,
