@@ -101,7 +101,7 @@ impl Python {
             address != 0
                 && address <= start
                 && start < address.saturating_add(arena_size)
-                && (pools == whole || pools + 1 == whole)
+                && (whole - 1..=whole).contains(&pools)
         };
         let table = words(reader, &self.program.data).find(|&table| {
             // Some of the sample may lie outside of pymalloc's memory.

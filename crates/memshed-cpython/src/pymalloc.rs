@@ -70,6 +70,10 @@ impl Arenas {
             if address == 0 {
                 continue;
             }
+            if address >> 47 != 0 {
+                problems.add("torn-arena", || format!("arena {index} at {address:#x}"));
+                continue;
+            }
             let pool_address = reader.u64(at.add(l.pool_address.into()))?;
             let total_pools = reader.u32(at.add(l.ntotalpools.into()))?;
             let free_pools = reader.u32(at.add(l.nfreepools.into()))?;

@@ -7,6 +7,9 @@ use memshed_target::{Memory, ReadError, RemoteAddr};
 /// Names are cut to this many characters: nobody reads longer ones, and a length may be garbage.
 pub(crate) const NAME_LIMIT: u64 = 256;
 
+/// No text is longer than this; a greater length is garbage.
+const MAX_LENGTH: i64 = 1 << 46;
+
 /// The shape of a `str` object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -32,7 +35,7 @@ pub(crate) fn shape<M: Memory>(
     let width = u64::from(state >> l.kind_bit & 7);
     let compact = state >> l.compact_bit & 1 == 1;
     let ascii = state >> l.ascii_bit & 1 == 1;
-    let sane = length >= 0 && matches!(width, 1 | 2 | 4);
+    let sane = (0..MAX_LENGTH).contains(&length) && matches!(width, 1 | 2 | 4);
     Ok(sane.then_some(Shape {
         length: length as u64,
         width,

@@ -402,7 +402,7 @@ impl<'m, M: Memory> Types<'m, M> {
         let m = &layout.member;
         let mut slots = Vec::new();
         for i in 0..count.min(MAX_MEMBERS) {
-            let member = at.add(first + i * u64::from(m.size));
+            let member = at.add(first).add(i * u64::from(m.size));
             let kind = reader.u32(member.add(m.ty.into())).ok()?;
             let offset = reader.u64(member.add(m.offset.into())).ok()?;
             let name = reader.pointer(member.add(m.name.into())).ok()?;

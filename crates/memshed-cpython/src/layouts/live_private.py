@@ -223,7 +223,7 @@ def objects():
     if sys.version_info < (3, 13):
         yield queue.SimpleQueue()
     zone = datetime.timezone(datetime.timedelta(hours=3), "name")
-    yield from (datetime.datetime.now(zone), datetime.time(1, 2, tzinfo=zone), zone)
+    yield zone
     yield csv.reader(Iterable())
     connection = sqlite3.connect(":memory:")
     cursor = connection.execute("select 1, 2")
