@@ -201,6 +201,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         let Some(id) = self.type_of(at) else { return };
         let mut gathered = std::mem::take(&mut self.gathered);
         let info = self.found.types.info(id);
+        self.visitor.touch(at, info);
         if let Err(error) = self.visitor.visit(at, info, &mut gathered) {
             let name = info.full_name();
             self.problems
@@ -236,9 +237,9 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         };
         let info = self.found.types.info(id);
         if self.found.objects.insert(at.0) {
-            self.visitor.touch(at, info);
-            if info.has_references() {
-                self.pending.push(at);
+            match info.has_references() {
+                true => self.pending.push(at),
+                false => self.visitor.touch(at, info),
             }
         }
         true
