@@ -6,6 +6,7 @@ use crate::mark::Found;
 use crate::roots::RawRoot;
 use memshed_heap::{ObjectId, Objects, Root, RootKind, StringId};
 use memshed_target::{Memory, RemoteAddr};
+use std::collections::VecDeque;
 
 /// Fills the holders of `objects` and returns the roots that are objects, sorted by object. Roots
 /// come in groups, and each group's reach is exhausted before the next begins: a path from a
@@ -20,7 +21,7 @@ pub(crate) fn find<M: Memory>(
 ) -> Vec<Root> {
     let mut reached = vec![0u64; objects.len().div_ceil(64)];
     let mut roots = Vec::new();
-    let mut queue = Vec::new();
+    let mut queue = VecDeque::new();
     for group in [
         &[RootKind::Module, RootKind::Frame][..],
         &[RootKind::Interpreter],
@@ -41,12 +42,10 @@ pub(crate) fn find<M: Memory>(
                     kind: raw.kind,
                     name,
                 });
-                queue.push(row);
+                queue.push_back(row);
             }
         }
-        let mut next = 0;
-        while let Some(&source) = queue.get(next) {
-            next += 1;
+        while let Some(source) = queue.pop_front() {
             let at = RemoteAddr(objects.address[source as usize]);
             let info = found.types.info(objects.type_id[source as usize].0);
             if !info.has_references() {
@@ -63,7 +62,6 @@ pub(crate) fn find<M: Memory>(
             // What is torn was counted when it was found.
             let _ = visitor.visit(at, info, &mut sink);
         }
-        queue.clear();
     }
     roots.sort_by_key(|root| root.object);
     roots
@@ -83,7 +81,7 @@ struct Holders<'a, 'b, 'm, M: Memory> {
     labels: &'a mut Labels<'b, M>,
     reached: &'a mut [u64],
     objects: &'a mut Objects,
-    queue: &'a mut Vec<u32>,
+    queue: &'a mut VecDeque<u32>,
     source: u32,
 }
 
@@ -96,7 +94,7 @@ impl<M: Memory> EdgeSink for Holders<'_, '_, '_, M> {
         if take(self.reached, row) {
             self.objects.holder[row as usize] = ObjectId(self.source);
             self.objects.holder_label[row as usize] = self.labels.label(label);
-            self.queue.push(row);
+            self.queue.push_back(row);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::holders;
 use crate::interpreters::Interpreter;
 use crate::labels::Labels;
 use crate::mark::{Found, Marker};
+use crate::marks::Marks;
 use crate::names;
 use crate::problems::Problems;
 use crate::pymalloc::Arenas;
@@ -164,8 +165,9 @@ impl<'m, M: Memory> Walk<'m, M> {
     }
 
     /// Builds the heap: every column but the edges. Facts about the process are the caller's to
-    /// fill in.
-    pub fn heap(&self, progress: &dyn Fn(Phase)) -> Heap {
+    /// fill in. To be called once: the collector's lists go as soon as they are a column, since
+    /// memory is at its peak when the holders are found.
+    pub fn heap(&mut self, progress: &dyn Fn(Phase)) -> Heap {
         progress(Phase::Sizing);
         let statics = &self.python.program.statics;
         let blocks = Blocks {
@@ -179,6 +181,8 @@ impl<'m, M: Memory> Walk<'m, M> {
             self.in_collection,
             &self.problems,
         );
+        let gc = self.gc();
+        self.found.generations = std::array::from_fn(|_| Marks::new());
         progress(Phase::Holding);
         let mut strings = Strings::default();
         let types = names::types(&self.found, &mut strings);
@@ -192,7 +196,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             roots,
             names,
             strings,
-            gc: self.gc(),
+            gc,
             pools,
             pool_table,
             caches,

@@ -54,7 +54,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         .map_err(|error| look.target_error(error))?;
     let frozen = look.freeze(&mut session, &program)?;
     let python = Python::open(program, &frozen).map_err(|error| look.walk_error(error))?;
-    let walk = look.find(&python, &frozen)?;
+    let mut walk = look.find(&python, &frozen)?;
     // All that is needed has been read: from here on the process is on its own.
     let info = frozen.finish().map_err(|error| look.target_error(error))?;
     if let Some(why) = info.cut_short.clone() {

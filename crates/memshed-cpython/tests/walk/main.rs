@@ -124,7 +124,7 @@ impl Drop for Target {
 
 fn walk(program: Program, memory: &Copy) -> Option<Heap> {
     let python = Python::open(program, memory).ok()?;
-    let walk = Walk::find(&python, memory, WalkOptions::default(), &|_| {}).ok()?;
+    let mut walk = Walk::find(&python, memory, WalkOptions::default(), &|_| {}).ok()?;
     let mut heap = walk.heap(&|_| {});
     heap.edges = Some(walk.edges(&mut heap.strings, &|_| {}));
     heap.snapshot.problems = walk.problems();
