@@ -13,7 +13,8 @@ impl<M: Memory> Walk<'_, M> {
     ///
     /// A mapping that holds arenas of pymalloc and other memory is divided by size, as far as
     /// its resident bytes go.
-    pub fn memory(&self, mappings: &[MappingUse]) -> Vec<MemoryPart> {
+    /// `block_bytes`: bytes in pymalloc's blocks in use, as [`memshed_heap::Pools`] has them.
+    pub fn memory(&self, mappings: &[MappingUse], block_bytes: u64) -> Vec<MemoryPart> {
         let mut sums: BTreeMap<&'static str, u64> = BTreeMap::new();
         let arenas = self.arena_ranges();
         let mut in_arenas = 0;
@@ -24,7 +25,7 @@ impl<M: Memory> Walk<'_, M> {
             in_arenas += held;
             *sums.entry(category(mapping)).or_default() += mapping.rss - held;
         }
-        let used = self.used_block_bytes().min(in_arenas);
+        let used = block_bytes.min(in_arenas);
         sums.insert("python_objects", used);
         sums.insert("python_free", in_arenas - used);
         sums.entry("unexplained").or_default();

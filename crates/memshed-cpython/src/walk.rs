@@ -270,11 +270,6 @@ impl<'m, M: Memory> Walk<'m, M> {
         self.arenas.ranges()
     }
 
-    /// Bytes in pymalloc's blocks in use.
-    pub(crate) fn used_block_bytes(&self) -> u64 {
-        self.pools().0.used_bytes
-    }
-
     fn gc(&self) -> Gc {
         let objects = std::array::from_fn(|i| self.found.generations[i].len());
         // The interpreter made first is the last in the list.

@@ -64,7 +64,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
     }
-    heap.memory = walk.memory(&uses);
+    heap.memory = walk.memory(&uses, heap.pools.used_bytes);
     heap.process = look.facts(&process, python.version(), &uses)?;
     heap.snapshot = SnapshotInfo {
         method: method(info.method),
