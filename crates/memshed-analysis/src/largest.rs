@@ -54,7 +54,7 @@ pub fn largest(heap: &Heap, n: usize) -> Vec<Large> {
             let object = ObjectId(row);
             Large {
                 object,
-                address: objects.address[row as usize],
+                address: objects.address.get(row as usize),
                 type_name: type_name(heap, object).to_owned(),
                 bytes: objects.size.get(row as usize),
                 allocated: objects.allocated.get(row as usize),

@@ -5,7 +5,7 @@ use crate::mark::Found;
 use crate::problems::Problems;
 use crate::sizes::Blocks;
 use crate::types::TypeInfo;
-use memshed_heap::{Label, LabelKind, ObjectId, Objects, Sizes, TypeId};
+use memshed_heap::{Addresses, Label, LabelKind, ObjectId, Objects, Sizes, TypeId};
 use memshed_target::{Memory, ReadError, RemoteAddr};
 use rayon::prelude::*;
 
@@ -30,7 +30,7 @@ pub(crate) fn build<M: Memory>(
     };
     let count = found.objects.len() as usize;
     let mut all = Objects {
-        address: Vec::with_capacity(count),
+        address: Addresses::with_capacity(count),
         type_id: Vec::with_capacity(count),
         size: Sizes::with_capacity(count),
         allocated: Sizes::with_capacity(count),
@@ -46,7 +46,7 @@ pub(crate) fn build<M: Memory>(
             .map(|chunk| maker.chunk(chunk))
             .collect();
         for part in parts {
-            all.address.extend(part.address);
+            all.address.extend(part.address.iter());
             all.type_id.extend(part.type_id);
             all.size.append(part.size);
             all.allocated.append(part.allocated);

@@ -46,7 +46,7 @@ pub(crate) fn find<M: Memory>(
             }
         }
         while let Some(source) = queue.pop_front() {
-            let at = RemoteAddr(objects.address[source as usize]);
+            let at = RemoteAddr(objects.address.get(source as usize));
             let info = found.types.info(objects.type_id[source as usize].0);
             if !info.has_references() {
                 continue;

@@ -49,7 +49,7 @@ pub(crate) fn objects<M: Memory>(
         let Some(way) = &ways[of.0 as usize] else {
             continue;
         };
-        let at = RemoteAddr(objects.address[row]);
+        let at = RemoteAddr(objects.address.get(row));
         let name = match way {
             Way::Text(offset) => {
                 let at = visitor.reader.pointer(at.add((*offset).into())).ok();

@@ -1,7 +1,9 @@
 //! The columns: objects, their types, their edges.
 
+use crate::addresses::Addresses;
 use crate::facts::{Cache, Gc, MemoryPart, Pools, Process, SnapshotInfo};
 use crate::label::Label;
+use crate::sizes::Sizes;
 use crate::strings::{StringId, Strings};
 use rustc_hash::FxHashMap;
 
@@ -31,84 +33,11 @@ pub struct Type {
     pub object: ObjectId,
 }
 
-/// A column of sizes in bytes, four bytes each; the few that need more are kept aside.
-#[derive(Clone, Debug, Default)]
-pub struct Sizes {
-    small: Vec<u32>,
-    large: FxHashMap<u32, u64>,
-}
-
-impl Sizes {
-    /// An empty column with room for `rows` rows.
-    pub fn with_capacity(rows: usize) -> Sizes {
-        Sizes {
-            small: Vec::with_capacity(rows),
-            large: FxHashMap::default(),
-        }
-    }
-
-    /// Appends a row.
-    pub fn push(&mut self, bytes: u64) {
-        let row = self.small.len() as u32;
-        match u32::try_from(bytes) {
-            Ok(v) if v != u32::MAX => self.small.push(v),
-            _ => {
-                self.small.push(u32::MAX);
-                self.large.insert(row, bytes);
-            }
-        }
-    }
-
-    /// The size in row `row`, in bytes.
-    pub fn get(&self, row: usize) -> u64 {
-        match self.small[row] {
-            u32::MAX => self
-                .large
-                .get(&(row as u32))
-                .copied()
-                .unwrap_or(u64::from(u32::MAX)),
-            v => u64::from(v),
-        }
-    }
-
-    /// Appends all rows of `other`.
-    pub fn append(&mut self, other: Sizes) {
-        let base = self.small.len() as u32;
-        self.small.extend_from_slice(&other.small);
-        self.large.extend(
-            other
-                .large
-                .into_iter()
-                .map(|(row, bytes)| (row + base, bytes)),
-        );
-    }
-
-    /// How many rows there are.
-    pub fn len(&self) -> usize {
-        self.small.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.small.is_empty()
-    }
-
-    /// Makes room for exactly `rows` more.
-    pub(crate) fn reserve_exact(&mut self, rows: usize) {
-        self.small.reserve_exact(rows);
-    }
-
-    /// All rows in order, in bytes.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.small.len()).map(|row| self.get(row))
-    }
-}
-
 /// The objects, one row each, sorted by address. All columns have the same length.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     /// Address of the object (of its `ob_refcnt`) in the target.
-    pub address: Vec<u64>,
+    pub address: Addresses,
     /// Its type: a row of [`Heap::types`].
     pub type_id: Vec<TypeId>,
     /// What `sys.getsizeof` says, in bytes.

@@ -2,18 +2,22 @@
 //!
 //! This room must not know where a heap came from: no process, no interpreter version.
 
+mod addresses;
 mod facts;
 mod heap;
 mod label;
 mod pools;
+mod sizes;
 pub mod snapshot;
 mod strings;
 
+pub use addresses::Addresses;
 pub use facts::{
     Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
 };
-pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Sizes, Type, TypeId};
+pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};
 pub use pools::PoolTable;
+pub use sizes::Sizes;
 pub use snapshot::SnapshotError;
 pub use strings::{StringId, Strings};

@@ -30,6 +30,7 @@ pub trait Progress: Sync {
 
 /// Looks at the process `pid`.
 pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<Heap, LookError> {
+    leave_a_processor();
     let started = Instant::now();
     let taken_at = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -75,6 +76,16 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         problems: problems(walk.problems(), &info),
     };
     Ok(heap)
+}
+
+/// Keeps one processor free for the process that is looked at: two of memshed's threads on a
+/// machine of two would hold it up for whole time slices.
+fn leave_a_processor() {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().max(2) - 1);
+    // Refused if an earlier look did it.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
 }
 
 /// What does not change during a look.

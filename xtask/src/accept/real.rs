@@ -41,8 +41,8 @@ const PROGRAMS: [Program; 7] = [
     Program {
         name: "pandas job",
         script: "real_pandas.py",
-        packages: &["pandas"],
-        types: &["pandas.core.frame.DataFrame", "numpy.ndarray"],
+        packages: &["pandas>=3"],
+        types: &["pandas.DataFrame", "numpy.ndarray"],
         path: None,
     },
     Program {

@@ -147,7 +147,7 @@ fn finds_and_sizes_what_the_interpreter_knows() {
             .address
             .iter()
             .enumerate()
-            .map(|(row, &at)| (at, row))
+            .map(|(row, at)| (at, row))
             .collect();
         let missing = target
             .truth

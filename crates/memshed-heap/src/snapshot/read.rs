@@ -140,7 +140,7 @@ impl Source<'_> {
             }
             for address in batch.longs("address")? {
                 let address = unsigned(*address)?;
-                if objects.address.last().is_some_and(|last| *last > address) {
+                if objects.address.last().is_some_and(|last| last > address) {
                     return Err("its objects are not sorted by address".to_owned());
                 }
                 objects.address.push(address);

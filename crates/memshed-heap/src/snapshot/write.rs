@@ -298,7 +298,7 @@ fn write_objects(table: &mut TableWriter, heap: &Heap) -> Result<(), SnapshotErr
         let [kinds, holder_names, values] = labels.take();
         table.write(vec![
             ints(rows.clone().map(|row| row as u32)),
-            longs(objects.address[rows.clone()].iter().copied()),
+            longs(rows.clone().map(|row| objects.address.get(row))),
             ints(objects.type_id[rows.clone()].iter().map(|id| id.0)),
             longs(rows.clone().map(|row| objects.size.get(row))),
             longs(rows.clone().map(|row| objects.allocated.get(row))),

@@ -64,7 +64,11 @@ fn contradictory_heaps_are_refused() {
     let path = scratch.path("snap");
     let broken: [fn(&mut Heap); 6] = [
         |heap| heap.objects.holder[3] = ObjectId(99),
-        |heap| heap.objects.address.swap(1, 2),
+        |heap| {
+            let mut addresses: Vec<u64> = heap.objects.address.iter().collect();
+            addresses.swap(1, 2);
+            heap.objects.address = addresses.into_iter().collect();
+        },
         |heap| heap.types.truncate(1),
         |heap| heap.roots[0].object = ObjectId(99),
         |heap| heap.objects.refcount.truncate(3),

@@ -71,13 +71,14 @@ impl Source {
         maps::join(self.mappings.iter().map(Mapping::range))
     }
 
-    /// Copies what is not there yet of `ranges`. What was copied.
-    pub(super) fn fetch(&self, ranges: &[Range]) -> Vec<Range> {
+    /// Copies what is not there yet of `ranges` on so many
+    /// processors. What was copied.
+    pub(super) fn fetch(&self, ranges: &[Range], processors: usize) -> Vec<Range> {
         let work = self.plan(ranges, Mode::Missing);
         let mut copied: Vec<Range> = work.iter().map(|w| w.range).collect();
         copied.sort_unstable();
         let copied = maps::join(copied.into_iter());
-        self.copy(work);
+        self.copy(work, processors);
         copied
     }
 
@@ -89,10 +90,10 @@ impl Source {
             .collect()
     }
 
-    /// Copies `ranges` again, and whole those of `now`, today's mappings, that are new.
-    pub(super) fn refresh(&self, ranges: &[Range]) {
+    /// Copies `ranges` again on so many processors.
+    pub(super) fn refresh(&self, ranges: &[Range], processors: usize) {
         let work = self.plan(ranges, Mode::Again);
-        self.copy(work);
+        self.copy(work, processors);
     }
 
     fn plan(&self, ranges: &[Range], mode: Mode) -> Vec<Work> {
@@ -183,7 +184,7 @@ impl Source {
         entries.extend(words.map(|w| w.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))));
     }
 
-    fn copy(&self, work: Vec<Work>) {
+    fn copy(&self, work: Vec<Work>, processors: usize) {
         let total: u64 = work.iter().map(|w| w.range.len()).sum();
         let pieces = Mutex::new(work.into_iter().flat_map(pieces).collect::<Vec<_>>());
         let worker = || {
@@ -191,7 +192,7 @@ impl Source {
                 self.copy_piece(&piece);
             }
         };
-        if total < WORTH_TWO {
+        if total < WORTH_TWO || processors < 2 {
             return worker();
         }
         std::thread::scope(|scope| {

@@ -17,6 +17,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Processors to copy on while the target stands still: it needs none.
+const ALL_PROCESSORS: usize = usize::MAX;
 /// How long to wait for a good moment before each attempt.
 const WAIT_FOR_MOMENT: Duration = Duration::from_millis(50);
 /// How long the kernel may take to kill the copy: it frees the copy's page tables.
@@ -226,12 +228,12 @@ impl Tracer {
                 longest = longest.max(stop.let_go());
                 continue;
             }
-            old.refresh(&copied);
+            old.refresh(&copied, ALL_PROCESSORS);
             let now = read_maps(self.pid)?;
             let fresh = copier::new_parts(&old_runs, &now);
             let source = Source::new(self.pid, &self.memory, AreaId::Live, now)
                 .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
-            source.fetch(&fresh);
+            source.fetch(&fresh, ALL_PROCESSORS);
             let ran = stop.ran_meanwhile().len() as u32;
             let (held, asleep) = (
                 stop.held.len() as u32 + stop.woken,

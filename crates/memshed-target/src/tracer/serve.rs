@@ -86,7 +86,9 @@ fn serve_copies(socket: &UnixStream, sources: &Sources) {
     while let Ok(Fetch { area, ranges }) = protocol::receive(socket) {
         let source = sources.get(area);
         let there = source.is_some();
-        let copied = source.map(|s| s.fetch(&ranges)).unwrap_or_default();
+        // The target runs meanwhile: one processor is left to it.
+        let spare = std::thread::available_parallelism().map_or(1, |n| n.get() - 1);
+        let copied = source.map(|s| s.fetch(&ranges, spare)).unwrap_or_default();
         if protocol::send(socket, &Fetched { there, copied }).is_err() {
             return;
         }
