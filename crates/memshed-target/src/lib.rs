@@ -11,6 +11,7 @@ mod maps;
 mod memory;
 mod mirror;
 mod os;
+mod pages;
 mod placement;
 mod process;
 mod protocol;

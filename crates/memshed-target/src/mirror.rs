@@ -82,7 +82,11 @@ impl Mirror {
             return Ok(bytes);
         }
         Err(
-            match self.placement.first_swapped(at.0 / PAGE, (end - 1) / PAGE) {
+            match self
+                .placement
+                .pages()
+                .first_swapped(at.0 / PAGE, (end - 1) / PAGE)
+            {
                 Some(page) => ReadError::Swapped(RemoteAddr((page * PAGE).max(at.0))),
                 None if there => ReadError::Unmapped(at),
                 None => ReadError::NotCopied(at),

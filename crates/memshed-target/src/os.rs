@@ -150,6 +150,15 @@ pub(crate) fn populate_for_writing(start: u64, len: u64) {
     };
 }
 
+/// Reads `len` bytes of `file` from `from` on to `to`, writable memory of a [`Mapped`] that nobody
+/// else reads or writes at the moment. Returns how many bytes came (pread(2)).
+pub(crate) fn read_at_raw(file: &File, from: u64, to: u64, len: u64) -> io::Result<u64> {
+    let to = to as *mut libc::c_void;
+    // SAFETY: the kernel checks that the memory is mapped and writable; see above for who uses it.
+    let n = unsafe { libc::pread(file.as_raw_fd(), to, len as usize, from as i64) };
+    result(n as i64).map(|n| n as u64)
+}
+
 /// Copies bytes of another process to `to`, `len` bytes of writable memory of a [`Mapped`] that
 /// nobody else reads or writes at the moment. Returns how many bytes came (process_vm_readv(2)).
 pub(crate) fn read_process_raw(pid: i32, from: u64, to: *mut u8, len: usize) -> io::Result<usize> {
@@ -325,12 +334,6 @@ impl Deadline {
 pub(crate) fn process_is_gone(pid: i32) -> bool {
     // SAFETY: signal 0 only asks.
     unsafe { libc::kill(pid, 0) != 0 && *libc::__errno_location() == libc::ESRCH }
-}
-
-/// Zeroes `len` bytes of a writable [`Mapped`] at `start`.
-pub(crate) fn zero_local(start: u64, len: u64) {
-    // SAFETY: callers pass ranges of their own writable mapping, of which nobody holds slices.
-    unsafe { std::ptr::write_bytes(start as *mut u8, 0, len as usize) };
 }
 
 /// The descriptors that the tracer was started with: control socket, copying socket, memory.

@@ -11,14 +11,14 @@
 
 use crate::memory::Range;
 use crate::os::{self, Mapped, PAGE};
+use crate::pages::Pages;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One past the last user address with four-level page tables (Documentation/arch/x86/x86_64/mm.rst).
 pub(crate) const TOP: u64 = 1 << 47;
 /// Bytes of one bitmap: a bit per page below `TOP`.
-const BITMAP: u64 = TOP / PAGE / 8;
+pub(crate) const BITMAP: u64 = TOP / PAGE / 8;
 /// The size of the shared file: two areas, then three bitmaps for each.
 pub(crate) const FILE_SIZE: u64 = 2 * TOP + 6 * BITMAP;
 /// Longest run of absent pages that is handed out without giving it memory.
@@ -39,8 +39,14 @@ pub(crate) enum AreaId {
 }
 
 impl AreaId {
-    fn index(self) -> u64 {
-        self as u64
+    /// Where the byte at target address `at` lies in the file.
+    pub(crate) fn offset(self, at: u64) -> u64 {
+        self as u64 * TOP + at
+    }
+
+    /// Where the area's bitmap `n` lies in the file.
+    pub(crate) fn bitmap(self, n: u64) -> u64 {
+        2 * TOP + (3 * self as u64 + n) * BITMAP
     }
 }
 
@@ -49,9 +55,7 @@ pub(crate) struct Placement {
     key: u64,
     /// For each terabyte of the target, the part of it that is mapped.
     slots: Box<[Range; SLOTS]>,
-    present: Bits,
-    swapped: Bits,
-    absent: Bits,
+    pages: Pages,
     zeros: Mapped,
     _maps: Vec<Mapped>,
 }
@@ -65,11 +69,7 @@ impl Placement {
         writable: bool,
     ) -> io::Result<Placement> {
         let slots = spans(regions);
-        let bitmap = |n: u64| {
-            let offset = 2 * TOP + (3 * id.index() + n) * BITMAP;
-            Mapped::new(file, offset, BITMAP, None, writable).map(Bits)
-        };
-        let (present, swapped, absent) = (bitmap(0)?, bitmap(1)?, bitmap(2)?);
+        let pages = Pages::new(file, id, false)?;
         let zeros = Mapped::zeros(ZEROS)?;
         for key in KEYS.map(|k| k << 44) {
             match map_all(file, id, &slots, key, writable) {
@@ -77,9 +77,7 @@ impl Placement {
                     return Ok(Placement {
                         key,
                         slots,
-                        present,
-                        swapped,
-                        absent,
+                        pages,
                         zeros,
                         _maps: maps,
                     });
@@ -110,6 +108,11 @@ impl Placement {
         })
     }
 
+    /// What is known of the pages.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
     /// The bytes, if every page of them is present. The hot path of everything: no lock, no search.
     #[inline]
     pub(crate) fn bytes(&self, at: u64, len: usize) -> Option<&[u8]> {
@@ -120,9 +123,9 @@ impl Placement {
         }
         let (first, last) = (at / PAGE, (end - 1) / PAGE);
         let there = if first == last {
-            self.present.get(first)
+            self.pages.is_present(first)
         } else {
-            self.present.all(first, last)
+            self.pages.all_present(first, last)
         };
         // SAFETY: the span is mapped for as long as `self` lives, and a present page is not
         // written any more while slices of it may exist.
@@ -138,11 +141,11 @@ impl Placement {
         if !self.placed(at, end) {
             return None;
         }
-        if len as u64 <= ZEROS && (first..=last).all(|page| self.is_absent(page)) {
+        if len as u64 <= ZEROS && (first..=last).all(|page| self.pages.is_absent(page)) {
             // SAFETY: `zeros` is at least as long, and is never written.
             return Some(unsafe { std::slice::from_raw_parts(self.zeros.base(), len) });
         }
-        let known = |page| self.present.get(page) || self.absent.get(page);
+        let known = |page| self.pages.is_known(page);
         // SAFETY: as in `bytes`; spans of neighbouring slots that touch are neighbours here too,
         // since the key has no bit below 44 and no run of the target is as long as that. An
         // absent page is a hole of the file, and reads as zeros.
@@ -150,68 +153,12 @@ impl Placement {
             .all(known)
             .then(|| unsafe { std::slice::from_raw_parts((at ^ self.key) as *const u8, len) })
     }
-
-    /// Whether a page is present.
-    pub(crate) fn is_present(&self, page: u64) -> bool {
-        self.present.get(page)
-    }
-
-    /// The first page of `first..=last` that is swapped out.
-    pub(crate) fn first_swapped(&self, first: u64, last: u64) -> Option<u64> {
-        (first..=last).find(|&page| self.swapped.get(page))
-    }
-
-    /// Marks pages as present.
-    pub(crate) fn set_present(&self, first: u64, count: u64) {
-        self.present.set(first, count);
-    }
-
-    /// Marks pages as absent.
-    pub(crate) fn set_absent(&self, first: u64, count: u64) {
-        self.absent.set(first, count);
-    }
-
-    /// Whether a page is absent.
-    pub(crate) fn is_absent(&self, page: u64) -> bool {
-        self.absent.get(page) && !self.present.get(page)
-    }
-
-    /// Marks pages as swapped out.
-    pub(crate) fn set_swapped(&self, first: u64, count: u64) {
-        self.swapped.set(first, count);
-    }
-
-    /// The runs of pages within `range` that are known, present or absent, in bytes.
-    pub(crate) fn known_runs(&self, range: Range) -> Vec<Range> {
-        let mut runs: Vec<Range> = Vec::new();
-        let mut page = range.start / PAGE;
-        let last = range.end / PAGE;
-        while page < last {
-            let word = self.present.word(page) | self.absent.word(page);
-            if page.is_multiple_of(64) && word == 0 {
-                page += 64;
-                continue;
-            }
-            if word >> (page % 64) & 1 == 1 {
-                let at = page * PAGE;
-                match runs.last_mut() {
-                    Some(run) if run.end == at => run.end += PAGE,
-                    _ => runs.push(Range {
-                        start: at,
-                        end: at + PAGE,
-                    }),
-                }
-            }
-            page += 1;
-        }
-        runs
-    }
 }
 
 /// Forgets everything in an area, so that it can be used again.
 pub(crate) fn clear(file: &File, id: AreaId) -> io::Result<()> {
-    os::punch(file, id.index() * TOP, TOP)?;
-    os::punch(file, 2 * TOP + 3 * id.index() * BITMAP, 3 * BITMAP)
+    os::punch(file, id.offset(0), TOP)?;
+    os::punch(file, id.bitmap(0), 3 * BITMAP)
 }
 
 fn spans(regions: &[Range]) -> Box<[Range; SLOTS]> {
@@ -244,63 +191,8 @@ fn map_all(
 ) -> io::Result<Vec<Mapped>> {
     let used = slots.iter().filter(|s| !s.is_empty());
     used.map(|s| {
-        let offset = id.index() * TOP + s.start;
+        let offset = id.offset(s.start);
         Mapped::new(file, offset, s.len(), Some(s.start ^ key), writable)
     })
     .collect()
-}
-
-/// A bit for each page of the target.
-struct Bits(Mapped);
-
-impl Bits {
-    #[inline]
-    fn cell(&self, page: u64) -> &AtomicU64 {
-        debug_assert!(page < TOP / PAGE);
-        // SAFETY: callers pass pages below TOP; the mapping has a bit for each and is aligned.
-        unsafe { &*self.0.base().cast::<AtomicU64>().add((page / 64) as usize) }
-    }
-
-    #[inline]
-    fn word(&self, page: u64) -> u64 {
-        self.cell(page).load(Ordering::Acquire)
-    }
-
-    #[inline]
-    fn get(&self, page: u64) -> bool {
-        self.word(page) >> (page % 64) & 1 == 1
-    }
-
-    fn all(&self, first: u64, last: u64) -> bool {
-        let mut page = first;
-        while page <= last {
-            let mask = mask(page, last);
-            if self.word(page) & mask != mask {
-                return false;
-            }
-            page = (page / 64 + 1) * 64;
-        }
-        true
-    }
-
-    fn set(&self, first: u64, count: u64) {
-        let end = first + count;
-        let mut page = first;
-        while page < end {
-            self.cell(page)
-                .fetch_or(mask(page, end - 1), Ordering::Release);
-            page = (page / 64 + 1) * 64;
-        }
-    }
-}
-
-/// The bits of `page`'s word that stand for pages from `page` to `last`.
-fn mask(page: u64, last: u64) -> u64 {
-    let low = page % 64;
-    let high = if last / 64 == page / 64 {
-        last % 64
-    } else {
-        63
-    };
-    (u64::MAX >> (63 - high)) & (u64::MAX << low)
 }

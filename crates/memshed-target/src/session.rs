@@ -261,6 +261,7 @@ impl Session {
             missing: outcome.missing,
             copied_bytes: 0,
             cut_short: None,
+            target_ended: false,
             left_behind: None,
         };
         Ok(Frozen {
@@ -304,6 +305,8 @@ pub struct FreezeInfo {
     pub copied_bytes: u64,
     /// Why the copy was let go before the caller was done with it, if it was.
     pub cut_short: Option<String>,
+    /// Whether the process had ended by the time it was let go.
+    pub target_ended: bool,
     /// What could not be cleaned up, if anything.
     pub left_behind: Option<String>,
 }
@@ -348,6 +351,7 @@ impl FreezeInfo {
     fn close(&mut self, ending: Ending) {
         self.stopped = self.stopped.max(ending.stopped);
         self.cut_short = ending.cut_short;
+        self.target_ended = ending.target_ended;
         self.left_behind = ending.left_behind;
     }
 }

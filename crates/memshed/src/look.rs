@@ -40,7 +40,10 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         options,
         progress,
     };
-    let process = Process::open(pid).map_err(|error| look.target_error(error))?;
+    let process = Process::open(pid).map_err(|error| match error {
+        TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
+        error => look.target_error(error),
+    })?;
     let access = access::check(&process).map_err(|error| look.target_error(error))?;
     access
         .into_result(pid)
@@ -54,19 +57,22 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         .mapping_use()
         .map_err(|error| look.target_error(error))?;
     let frozen = look.freeze(&mut session, &program)?;
-    let python = Python::open(program, &frozen).map_err(|error| look.walk_error(error))?;
-    let mut walk = look.find(&python, &frozen)?;
+    let python =
+        Python::open(program, &frozen).map_err(|error| look.frozen_error(&frozen, error))?;
+    // Now, since it may end any time.
+    let facts = look.facts(&process, python.version(), &uses)?;
+    let mut walk = look
+        .find(&python, &frozen)
+        .map_err(|error| look.frozen_error(&frozen, error))?;
     // All that is needed has been read: from here on the process is on its own.
     let info = frozen.finish().map_err(|error| look.target_error(error))?;
-    if let Some(why) = info.cut_short.clone() {
-        return Err(LookError::Other { pid, what: why });
-    }
+    look.whole(&info)?;
     let mut heap = walk.heap(&|phase| look.phase(phase));
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
     }
     heap.memory = walk.memory(&uses, heap.pools.used_bytes);
-    heap.process = look.facts(&process, python.version(), &uses)?;
+    heap.process = facts;
     heap.snapshot = SnapshotInfo {
         method: method(info.method),
         method_reason: info.reason.clone(),
@@ -161,11 +167,10 @@ impl Look<'_> {
         &self,
         python: &'m Python,
         memory: &'m M,
-    ) -> Result<Walk<'m, M>, LookError> {
-        let walk = Walk::find(python, memory, self.walk_options(), &|phase| {
+    ) -> Result<Walk<'m, M>, WalkError> {
+        Walk::find(python, memory, self.walk_options(), &|phase| {
             self.phase(phase)
-        });
-        walk.map_err(|error| self.walk_error(error))
+        })
     }
 
     fn walk_options(&self) -> WalkOptions {
@@ -213,6 +218,27 @@ impl Look<'_> {
         })
     }
 
+    /// An error if the copy went before all of it was read.
+    fn whole(&self, info: &FreezeInfo) -> Result<(), LookError> {
+        match info.cut_short.clone() {
+            Some(_) if info.target_ended => Err(LookError::Gone(self.pid)),
+            Some(what) => Err(LookError::Other {
+                pid: self.pid,
+                what,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// What stopped the walk through a copy: if that went too early, it made no sense either.
+    fn frozen_error(&self, frozen: &Frozen, error: WalkError) -> LookError {
+        let info = frozen.finish().map_err(|error| self.target_error(error));
+        match info.and_then(|info| self.whole(&info)) {
+            Err(why) => why,
+            Ok(()) => self.walk_error(error),
+        }
+    }
+
     fn walk_error(&self, error: WalkError) -> LookError {
         match error {
             WalkError::Unsupported(why) => LookError::Unsupported {
@@ -230,8 +256,7 @@ impl Look<'_> {
     fn target_error(&self, error: TargetError) -> LookError {
         let hint = error.hint();
         match error {
-            TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
-            TargetError::Exited(pid) => LookError::Gone(pid),
+            TargetError::NoSuchProcess(pid) | TargetError::Exited(pid) => LookError::Gone(pid),
             TargetError::Denied { pid, reasons, .. } => LookError::NoPermission {
                 pid,
                 why: reasons.join("; "),

@@ -6,13 +6,16 @@
 use crate::maps::{self, Mapping, MappingKind};
 use crate::memory::Range;
 use crate::os::{self, PAGE};
+use crate::pages::Pages;
 use crate::placement::{AreaId, Placement};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-/// How much is copied by one call.
+/// How much one thread takes on at a time.
 const PIECE: u64 = 8 << 20;
+/// How much is on its way at a time: it stays in the processor's cache.
+const BUFFER: u64 = 256 << 10;
 /// From this many bytes on, two threads copy.
 const WORTH_TWO: u64 = 16 << 20;
 /// New mappings larger than this are not copied whole during a pause.
@@ -25,7 +28,12 @@ const SWAPPED: u64 = 1 << 62;
 /// A process whose pages are copied into an area.
 pub(super) struct Source {
     pid: i32,
-    placement: Placement,
+    /// `/proc/PID/mem`. Not process_vm_readv(2), which pins pages: the kernel gives a process that
+    /// has been forked, and its copy, a page of its own for each page pinned.
+    bytes: File,
+    file: Arc<File>,
+    area: AreaId,
+    pages: Pages,
     mappings: Vec<Mapping>,
     pagemap: Option<File>,
 }
@@ -50,17 +58,18 @@ impl Source {
     /// A source over all of `mappings` that can be read.
     pub(super) fn new(
         pid: i32,
-        file: &File,
+        file: &Arc<File>,
         area: AreaId,
         mappings: Vec<Mapping>,
     ) -> std::io::Result<Source> {
         let mappings: Vec<Mapping> = mappings.into_iter().filter(Mapping::safe_to_read).collect();
-        let ranges: Vec<Range> = mappings.iter().map(Mapping::range).collect();
-        let placement = Placement::new(file, area, &ranges, true)?;
         let pagemap = File::open(format!("/proc/{pid}/pagemap")).ok();
         Ok(Source {
             pid,
-            placement,
+            bytes: File::open(format!("/proc/{pid}/mem"))?,
+            file: Arc::clone(file),
+            area,
+            pages: Pages::new(file, area, true)?,
             mappings,
             pagemap,
         })
@@ -78,7 +87,7 @@ impl Source {
         let mut copied: Vec<Range> = work.iter().map(|w| w.range).collect();
         copied.sort_unstable();
         let copied = maps::join(copied.into_iter());
-        self.copy(work, processors);
+        self.copy(work, None, processors);
         copied
     }
 
@@ -86,14 +95,25 @@ impl Source {
     pub(super) fn copied(&self) -> Vec<Range> {
         self.mappings
             .iter()
-            .flat_map(|m| self.placement.known_runs(m.range()))
+            .flat_map(|m| self.pages.known_runs(m.range()))
             .collect()
     }
 
-    /// Copies `ranges` again on so many processors.
-    pub(super) fn refresh(&self, ranges: &[Range], processors: usize) {
+    /// Where `ranges` can be copied to again without a page fault for each page. A hole costs a
+    /// fault; what is there already is copied fastest straight to its place.
+    pub(super) fn prepare(&self, ranges: &[Range]) -> std::io::Result<Placement> {
+        let mapped: Vec<Range> = self.mappings.iter().map(Mapping::range).collect();
+        let place = Placement::new(&self.file, self.area, &mapped, true)?;
+        for range in ranges {
+            os::populate_for_writing(place.local(range.start), range.len());
+        }
+        Ok(place)
+    }
+
+    /// Copies `ranges` again to where [`Source::prepare`] made room, on so many processors.
+    pub(super) fn refresh(&self, ranges: &[Range], place: &Placement, processors: usize) {
         let work = self.plan(ranges, Mode::Again);
-        self.copy(work, processors);
+        self.copy(work, Some(place), processors);
     }
 
     fn plan(&self, ranges: &[Range], mode: Mode) -> Vec<Work> {
@@ -143,20 +163,20 @@ impl Source {
         mode: Mode,
         work: &mut Vec<Work>,
     ) {
-        let there = self.placement.is_present(page);
-        if mode == Mode::Missing && self.placement.is_absent(page) {
+        let there = self.pages.is_present(page);
+        if mode == Mode::Missing && self.pages.is_absent(page) {
             return;
         }
         if there && mode == Mode::Missing {
             return;
         }
         if entry & SWAPPED != 0 && entry & PRESENT == 0 {
-            self.placement.set_swapped(page, 1);
+            self.pages.set_swapped(page, 1);
             return;
         }
         let read = entry & PRESENT != 0 || kind == MappingKind::PrivateFile;
         if !read && !there {
-            self.placement.set_absent(page, 1);
+            self.pages.set_absent(page, 1);
             return;
         }
         let at = page * PAGE;
@@ -184,12 +204,13 @@ impl Source {
         entries.extend(words.map(|w| w.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))));
     }
 
-    fn copy(&self, work: Vec<Work>, processors: usize) {
+    fn copy(&self, work: Vec<Work>, place: Option<&Placement>, processors: usize) {
         let total: u64 = work.iter().map(|w| w.range.len()).sum();
         let pieces = Mutex::new(work.into_iter().flat_map(pieces).collect::<Vec<_>>());
         let worker = || {
+            let mut buffer = vec![0; BUFFER.min(total) as usize];
             while let Some(piece) = pieces.lock().ok().and_then(|mut p| p.pop()) {
-                self.copy_piece(&piece);
+                self.copy_piece(&piece, place, &mut buffer);
             }
         };
         if total < WORTH_TWO || processors < 2 {
@@ -201,33 +222,41 @@ impl Source {
         });
     }
 
-    fn copy_piece(&self, piece: &Work) {
-        let mut at = piece.range.start;
+    fn copy_piece(&self, piece: &Work, place: Option<&Placement>, buffer: &mut [u8]) {
+        let Range { start, end } = piece.range;
         if !piece.read {
-            self.zero(piece.range);
-            at = piece.range.end;
-        } else if piece.range.len() > 1 << 20 {
-            os::populate_for_writing(self.placement.local(at), piece.range.len());
+            // Copied once, and given back since: a hole reads as zeros.
+            let _ = os::punch(&self.file, self.area.offset(start), end - start);
+            return;
         }
-        while at < piece.range.end {
-            let to = self.placement.local(at) as *mut u8;
-            let len = (piece.range.end - at) as usize;
-            let got = os::read_process_raw(self.pid, at, to, len).unwrap_or(0) as u64 / PAGE;
-            self.placement.set_present(at / PAGE, got);
-            // A page that cannot be read: past the end of a file, or the process is gone.
-            at += (got + 1) * PAGE;
-            if got * PAGE == len as u64 {
-                break;
+        let mut at = start;
+        while at < end {
+            let got = match place {
+                Some(place) => os::read_at_raw(&self.bytes, at, place.local(at), end - at),
+                None => self.append(at, end, buffer),
+            };
+            let got = got.unwrap_or(0) / PAGE;
+            if got > 0 {
+                self.pages.set_present(at / PAGE, got);
+                at += got * PAGE;
+                continue;
             }
-            if got == 0 && os::process_is_gone(self.pid) {
+            // A page that cannot be read: past the end of a file, or the process is gone.
+            if os::process_is_gone(self.pid) {
                 return;
             }
+            at += PAGE;
         }
     }
 
-    /// Pages that were copied once and have been given back since.
-    fn zero(&self, range: Range) {
-        os::zero_local(self.placement.local(range.start), range.len());
+    /// Copies the pages of `at..end` that fit into `buffer` to holes of the file. Writing whole
+    /// pages there saves the kernel from clearing them. How many bytes were copied.
+    fn append(&self, at: u64, end: u64, buffer: &mut [u8]) -> std::io::Result<u64> {
+        let len = buffer.len().min((end - at) as usize);
+        let got = self.bytes.read_at(&mut buffer[..len], at)?;
+        self.file
+            .write_all_at(&buffer[..got], self.area.offset(at))?;
+        Ok(got as u64)
     }
 }
 

@@ -207,6 +207,9 @@ impl Tracer {
         };
         let copied = old.copied();
         let old_runs = old.runs();
+        let place = old
+            .prepare(&copied)
+            .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
         let attempts = request.attempts.max(1);
         let mut longest = Duration::ZERO;
         for attempt in 1..=attempts {
@@ -228,7 +231,7 @@ impl Tracer {
                 longest = longest.max(stop.let_go());
                 continue;
             }
-            old.refresh(&copied, ALL_PROCESSORS);
+            old.refresh(&copied, &place, ALL_PROCESSORS);
             let now = read_maps(self.pid)?;
             let fresh = copier::new_parts(&old_runs, &now);
             let source = Source::new(self.pid, &self.memory, AreaId::Live, now)
