@@ -8,7 +8,6 @@ import http.server
 import json
 import random
 import sys
-import threading
 
 kind, objects = sys.argv[1], int(sys.argv[2])
 
@@ -71,5 +70,5 @@ if kind == "asyncio":
     asyncio.run(serve_forever())
 else:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever).start()
     print("ready", server.server_address[1], flush=True)
+    server.serve_forever()

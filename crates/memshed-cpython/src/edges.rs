@@ -98,7 +98,7 @@ impl<M: Memory> Visitor<'_, M> {
         }
         if !info.scan.is_empty() {
             let range = info.scan.clone();
-            let known = |offset| info.fields.iter().any(|&(_, at)| u64::from(at) == offset);
+            let known = |offset| info.is_field(offset);
             self.scan(at, range.start.into(), range.len() / 8, known, sink)?;
         }
         contents
@@ -132,14 +132,9 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Scanned => {
                 let head = u64::from(self.layout.object.size);
                 let bytes = info.basicsize + self.length(at).unwrap_or(0) * info.itemsize;
-                let known = |offset| info.fields.iter().any(|&(_, at)| u64::from(at) == offset);
-                self.scan(
-                    at,
-                    head,
-                    (bytes.saturating_sub(head) / 8) as usize,
-                    known,
-                    sink,
-                )
+                let words = bytes.saturating_sub(head) / 8;
+                let known = |offset| info.is_field(offset);
+                self.scan(at, head, words as usize, known, sink)
             }
             Kind::Plain | Kind::Str | Kind::Bytes | Kind::ByteArray => Ok(()),
             Kind::Int | Kind::Code | Kind::Weakref | Kind::Array | Kind::BytesIo => Ok(()),

@@ -80,6 +80,11 @@ impl TypeInfo {
             || !matches!(self.kind, Plain | Str | Bytes | ByteArray | Int)
     }
 
+    /// Whether the word at `offset` is one of the fields known by name.
+    pub(crate) fn is_field(&self, offset: u64) -> bool {
+        self.fields.iter().any(|&(_, at)| u64::from(at) == offset)
+    }
+
     /// `module.qualname`; builtins bare.
     pub(crate) fn full_name(&self) -> String {
         match &*self.module {

@@ -5,6 +5,7 @@ use crate::error::TargetError;
 use crate::os;
 use crate::process::Process;
 use crate::status::Status;
+use crate::still::Still;
 use crate::tracer::probe;
 use std::fs;
 use std::sync::OnceLock;
@@ -90,7 +91,9 @@ impl Obstacle {
                 "set kernel.yama.ptrace_scope to 1 in /etc/sysctl.d and reboot: 3 cannot be undone"
                     .into()
             }
-            Obstacle::Traced { by } => format!("end the debugger or tracer, process {by}, first"),
+            Obstacle::Traced { by } => format!(
+                "end the debugger or tracer, process {by}, or have it stop every thread, first"
+            ),
             Obstacle::OtherUserNamespace => {
                 format!(
                     "run memshed as root outside of containers, or inside: \
@@ -150,13 +153,14 @@ pub fn check(process: &Process) -> Result<Access, TargetError> {
     if let Err(e) = ptrace_works() {
         access.obstacles.push(Obstacle::PtraceForbidden(e));
     }
-    if theirs.tracer != 0 {
+    let still = Still::of(process.pid());
+    if theirs.tracer != 0 && still.is_none() {
         access
             .obstacles
             .push(Obstacle::Traced { by: theirs.tracer });
     }
     check_rights(process, &theirs, &own, &mut access);
-    remark(process, &theirs, &own, &mut access);
+    remark(still, &theirs, &own, &mut access);
     Ok(access)
 }
 
@@ -198,7 +202,7 @@ fn check_rights(process: &Process, theirs: &Status, own: &Status, access: &mut A
 }
 
 /// What changes the method.
-fn remark(process: &Process, theirs: &Status, own: &Status, access: &mut Access) {
+fn remark(still: Option<Still>, theirs: &Status, own: &Status, access: &mut Access) {
     if theirs.seccomp != 0 && (own.capabilities & CAP_SYS_ADMIN == 0 || own.seccomp != 0) {
         access.remarks.push(
             "it is under seccomp: memshed will pause it instead of forking a copy; with \
@@ -206,10 +210,10 @@ fn remark(process: &Process, theirs: &Status, own: &Status, access: &mut Access)
                 .into(),
         );
     }
-    if process.groups().frozen() {
+    if let Some(still) = still {
         access
             .remarks
-            .push("its control group is frozen; it will be read as it is".into());
+            .push(format!("it will be read as it is: {}", still.reason()));
     }
     if theirs.state == 'T' {
         access

@@ -17,6 +17,7 @@ mod process;
 mod protocol;
 mod session;
 mod status;
+mod still;
 pub mod tracer;
 
 pub use cgroup::{GroupLimit, Groups};

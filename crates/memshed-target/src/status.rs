@@ -136,6 +136,14 @@ pub(crate) fn machine_uptime() -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// A field of a file like `/proc/PID/status`; empty if it has no such line.
+pub(crate) fn field<'a>(text: &'a str, name: &str) -> &'a str {
+    text.lines()
+        .find_map(|l| l.strip_prefix(name))
+        .unwrap_or("")
+        .trim()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

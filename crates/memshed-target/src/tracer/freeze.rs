@@ -12,6 +12,8 @@ use crate::maps::{self, Mapping};
 use crate::os::{self, Deadline};
 use crate::placement::{self, AreaId};
 use crate::protocol::{FreezeRequest, Outcome, WordTest};
+use crate::status::field;
+use crate::still::Still;
 use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
@@ -200,7 +202,7 @@ impl Tracer {
 
     /// Stops the target, copies again all that was read of it while it ran, and lets it go.
     pub(super) fn pause(&mut self, request: &FreezeRequest) -> Result<Outcome, Failed> {
-        let still = crate::cgroup::Groups::of(self.pid).frozen();
+        let still = Still::of(self.pid);
         let old = match self.sources.get(AreaId::Live) {
             Some(source) => source,
             None => self.open_live()?,
@@ -223,7 +225,7 @@ impl Tracer {
                 &self.events,
                 request.deadline,
             );
-            if !still {
+            if still.is_none() {
                 stop.stop_all()?;
             }
             let avoided = holds(self.pid, &request.avoid);
@@ -237,6 +239,10 @@ impl Tracer {
             let source = Source::new(self.pid, &self.memory, AreaId::Live, now)
                 .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
             source.fetch(&fresh, ALL_PROCESSORS);
+            if matches!(still, Some(Still::Held(_))) && Still::of(self.pid) != still {
+                let why = "its debugger let it go on while it was read";
+                return Err(Failed::Error(TargetError::Refused(why.into())));
+            }
             let ran = stop.ran_meanwhile().len() as u32;
             let (held, asleep) = (
                 stop.held.len() as u32 + stop.woken,
@@ -259,8 +265,10 @@ impl Tracer {
             };
             drop(stop);
             // A target that runs again must not be mixed with one that stood still.
-            self.sources
-                .set(AreaId::Live, still.then(|| Arc::new(source)));
+            self.sources.set(
+                AreaId::Live,
+                (still == Some(Still::Frozen)).then(|| Arc::new(source)),
+            );
             return Ok(outcome);
         }
         Err(Failed::Error(TargetError::Exited(self.pid)))
@@ -415,7 +423,7 @@ fn copy_exists(pid: i32) -> bool {
 /// The number of a process in its own pid namespace (proc_pid_status(5), NSpid).
 fn innermost_pid(pid: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    guard::field(&status, "NSpid:")
+    field(&status, "NSpid:")
         .split_whitespace()
         .last()?
         .parse()

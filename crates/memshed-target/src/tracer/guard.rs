@@ -4,6 +4,8 @@ use crate::cgroup::Groups;
 use crate::error::TargetError;
 use crate::maps::{self, kilobytes};
 use crate::protocol::{FreezeRequest, Method, Plan};
+use crate::status::field;
+use crate::still::Still;
 use std::fs;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ pub(super) struct Facts {
     pub(super) seccomp: bool,
     may_suspend_seccomp: bool,
     other_pid_namespace_for_children: bool,
-    frozen: bool,
+    still: Option<Still>,
 }
 
 impl Facts {
@@ -43,14 +45,14 @@ impl Facts {
                 && field(&own, "Seccomp:") == "0",
             other_pid_namespace_for_children: link("pid_for_children")
                 .is_some_and(|children| link("pid").is_some_and(|own| own != children)),
-            frozen: Groups::of(pid).frozen(),
+            still: Still::of(pid),
         }
     }
 
     /// How long a stop would take.
     pub(super) fn predict(&self, method: Method) -> Duration {
         let per_byte = match method {
-            _ if self.frozen => 0.0,
+            _ if self.still.is_some() => 0.0,
             Method::Fork => FORK_SECONDS_PER_BYTE,
             Method::Pause => PAUSE_SECONDS_PER_BYTE,
         };
@@ -58,22 +60,12 @@ impl Facts {
     }
 }
 
-/// A field of a file like `/proc/PID/status`; empty if it has no such line.
-pub(super) fn field<'a>(text: &'a str, name: &str) -> &'a str {
-    text.lines()
-        .find_map(|l| l.strip_prefix(name))
-        .unwrap_or("")
-        .trim()
-}
-
 /// Decides on a method, or says why the one asked for cannot be had.
 pub(super) fn plan(pid: i32, request: &FreezeRequest) -> Result<Plan, TargetError> {
     let facts = Facts::of(pid);
+    let still = facts.still.as_ref().map(Still::reason);
     let (method, reason) = match (request.method, against_fork(pid, &facts)) {
-        (_, _) if facts.frozen => (
-            Method::Pause,
-            Some("it is frozen by its control group, and was left so".into()),
-        ),
+        (_, _) if still.is_some() => (Method::Pause, still),
         (Some(Method::Pause), _) => (Method::Pause, Some("a pause was asked for".into())),
         (None | Some(Method::Fork), None) => (Method::Fork, None),
         (None, Some(reason)) => (Method::Pause, Some(reason)),

@@ -1,12 +1,12 @@
 //! Stopping every thread of the target, and letting all of them go again whatever happens.
 
 use super::calls;
-use super::guard;
 use super::ptrace::{self, Event, Registers};
 use super::sleepers::{self, SchedulerClock, Sleeper};
 use super::watch::Watch;
 use crate::error::TargetError;
 use crate::os::{self, Deadline};
+use crate::status::field;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -117,7 +117,7 @@ impl Signals {
     fn of(pid: i32, tid: i32) -> Signals {
         let path = format!("/proc/{pid}/task/{tid}/status");
         let status = fs::read_to_string(path).unwrap_or_default();
-        let set = |name| u64::from_str_radix(guard::field(&status, name), 16).unwrap_or(0);
+        let set = |name| u64::from_str_radix(field(&status, name), 16).unwrap_or(0);
         let by_default = [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH, libc::SIGCONT];
         let by_default = by_default.iter().fold(0, |set, s| set | 1 << (s - 1));
         Signals {

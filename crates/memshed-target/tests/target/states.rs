@@ -17,6 +17,7 @@ pub const TESTS: &[crate::Test] = &[
         "states::a_traced_target_is_refused_with_the_tracer_s_number",
         traced,
     ),
+    ("states::a_target_held_by_a_debugger_is_read_as_it_is", held),
     ("states::a_target_in_another_pid_namespace", pid_namespace),
 ];
 
@@ -153,6 +154,47 @@ fn traced() {
     );
     strace.kill().expect("killed");
     strace.wait().expect("reaped");
+}
+
+/// Has this thread, as a debugger would, hold or let go the only thread of a process.
+fn held() {
+    use nix::sys::{ptrace, wait};
+    let mut pattern = Pattern::start();
+    let process = pattern.target.process();
+    let pid = nix::unistd::Pid::from_raw(process.pid());
+    ptrace::seize(pid, ptrace::Options::empty()).expect("seized");
+    ptrace::interrupt(pid).expect("interrupted");
+    wait::waitpid(pid, Some(wait::WaitPidFlag::__WALL)).expect("it stops");
+    let access = access::check(&process).expect("a check");
+    assert_eq!(access.obstacles, []);
+    assert!(
+        access
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("holds every thread"))
+    );
+
+    let mut session = session(&process).expect("a session");
+    let frozen = session
+        .freeze(&FreezeRequest::default(), |live| {
+            pattern.assert_pattern(live)
+        })
+        .expect("read as it is");
+    let info = frozen.info();
+    assert_eq!(info.method, Method::Pause);
+    let reason = info.reason.expect("a reason");
+    assert!(reason.contains(&std::process::id().to_string()), "{reason}");
+    pattern.assert_pattern(&frozen);
+    assert_eq!(
+        process.status().expect("a status").state,
+        't',
+        "it was let go"
+    );
+    drop(frozen);
+    drop(session);
+    ptrace::detach(pid, None).expect("detached");
+    pattern.tell("change", "changed");
+    pattern.target.assert_untouched();
 }
 
 fn pid_namespace() {

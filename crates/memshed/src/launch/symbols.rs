@@ -1,6 +1,7 @@
 //! Where a process has the symbols that tell that it is Python, and when it ends.
 
 use super::trace::word;
+use memshed_cpython::layouts::{Build, layout_for};
 use memshed_target::{Process, RemoteAddr, elf};
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,15 +38,13 @@ pub fn python(pid: i32) -> Option<Python> {
     })
 }
 
-/// The offset of `_finalizing` in `_PyRuntimeState` (pycore_runtime.h): five ints and padding
-/// after `_Py_DebugOffsets`, which is there from 3.13 on.
+/// The offset of `_finalizing` in `_PyRuntimeState`.
 fn finalizing(version_hex: u32) -> Option<u64> {
-    match version_hex >> 16 {
-        0x030b | 0x030c => Some(24),
-        0x030d => Some(584 + 24),
-        0x030e => Some(760 + 24),
-        _ => None,
-    }
+    let layout = layout_for(Build {
+        version_hex,
+        ..Build::default()
+    });
+    Some(layout.ok()?.runtime.finalizing.into())
 }
 
 /// The modules that may have the symbols: the program, Python's library, the C library.
