@@ -87,7 +87,7 @@ fn largest(view: &InspectView) -> Option<String> {
     Some(format!(
         "The largest object is a {} of {}, held by {held_by}.",
         harmless(&largest.type_name),
-        bytes(largest.bytes.max(largest.allocated_bytes)),
+        bytes(largest.bytes),
     ))
 }
 

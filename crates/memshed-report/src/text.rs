@@ -151,7 +151,7 @@ fn types(title: &str, name: &str, rows: &[TypeRow], view: &InspectView, page: &P
     let heading = match &view.options.filter {
         Some(pattern) => format!("{title} matching {}", harmless(pattern)),
         None => format!(
-            "{title} ({} objects, {})",
+            "{title} ({} objects, {} by sys.getsizeof)",
             count(view.objects.count),
             bytes(total)
         ),
