@@ -161,24 +161,25 @@ pub(crate) fn read_at_raw(file: &File, from: u64, to: u64, len: u64) -> io::Resu
 
 /// Copies bytes of another process to `to`, `len` bytes of writable memory of a [`Mapped`] that
 /// nobody else reads or writes at the moment. Returns how many bytes came (process_vm_readv(2)).
-pub(crate) fn read_process_raw(pid: i32, from: u64, to: *mut u8, len: usize) -> io::Result<usize> {
+pub(crate) fn read_process_raw(pid: i32, from: u64, to: u64, len: u64) -> io::Result<u64> {
     let local = libc::iovec {
-        iov_base: to.cast(),
-        iov_len: len,
+        iov_base: to as *mut libc::c_void,
+        iov_len: len as usize,
     };
     let remote = libc::iovec {
         iov_base: from as *mut libc::c_void,
-        iov_len: len,
+        iov_len: len as usize,
     };
     // SAFETY: the kernel checks both sides and writes within the local range only.
     let n = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
-    result(n as i64).map(|n| n as usize)
+    result(n as i64).map(|n| n as u64)
 }
 
 /// Fills `buf` from another process; fewer bytes than asked for are an error.
 pub(crate) fn read_process(pid: i32, from: u64, buf: &mut [u8]) -> io::Result<()> {
-    let n = read_process_raw(pid, from, buf.as_mut_ptr(), buf.len())?;
-    if n == buf.len() {
+    let len = buf.len() as u64;
+    let n = read_process_raw(pid, from, buf.as_mut_ptr() as u64, len)?;
+    if n == len {
         Ok(())
     } else {
         Err(io::Error::from_raw_os_error(libc::EFAULT))

@@ -30,7 +30,6 @@ pub trait Progress: Sync {
 
 /// Looks at the process `pid`.
 pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<Heap, LookError> {
-    leave_a_processor();
     let started = Instant::now();
     let taken_at = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -67,6 +66,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     // All that is needed has been read: from here on the process is on its own.
     let info = frozen.finish().map_err(|error| look.target_error(error))?;
     look.whole(&info)?;
+    stand_back();
     let mut heap = walk.heap(&|phase| look.phase(phase));
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
@@ -84,9 +84,12 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     Ok(heap)
 }
 
-/// Keeps one processor free for the process that is looked at: two of memshed's threads on a
-/// machine of two would hold it up for whole time slices.
-fn leave_a_processor() {
+/// Lets the process that is looked at go first, now that nothing waits for memshed: by priority,
+/// and by leaving one processor to it. Two of memshed's threads on a machine of two would hold it
+/// up for whole time slices.
+fn stand_back() {
+    // Refused where the limits say so; then it is as it was.
+    let _ = rustix::process::nice(10);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().max(2) - 1);
     // Refused if an earlier look did it.
     let _ = rayon::ThreadPoolBuilder::new()

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 
 /// How much one thread takes on at a time.
-const PIECE: u64 = 8 << 20;
+const PIECE: u64 = 1 << 20;
 /// How much is on its way at a time: it stays in the processor's cache.
 const BUFFER: u64 = 256 << 10;
 /// From this many bytes on, two threads copy.
@@ -24,12 +24,13 @@ const LARGEST_NEW: u64 = 64 << 20;
 /// `/proc/PID/pagemap` has a 64-bit word per page (Documentation/admin-guide/mm/pagemap.rst).
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
+const EXCLUSIVE: u64 = 1 << 56;
 
 /// A process whose pages are copied into an area.
 pub(super) struct Source {
     pid: i32,
-    /// `/proc/PID/mem`. Not process_vm_readv(2), which pins pages: the kernel gives a process that
-    /// has been forked, and its copy, a page of its own for each page pinned.
+    /// `/proc/PID/mem`. process_vm_readv(2), which is faster where pages have their place already,
+    /// pins them: the kernel then gives each process that shares a page since a fork its own.
     bytes: File,
     file: Arc<File>,
     area: AreaId,
@@ -46,12 +47,22 @@ enum Mode {
     Again,
 }
 
+/// How to come by a page.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// It was given back: it reads as zeros.
+    Zero,
+    /// It is mapped by nobody else, so that pinning does it no harm.
+    Pin,
+    /// By `/proc/PID/mem`.
+    Read,
+}
+
 /// A run of pages to copy.
 struct Work {
     range: Range,
     kind: MappingKind,
-    /// Whether to read it, rather than have it as zeros.
-    read: bool,
+    way: Way,
 }
 
 impl Source {
@@ -179,9 +190,14 @@ impl Source {
             self.pages.set_absent(page, 1);
             return;
         }
+        let way = match read {
+            false => Way::Zero,
+            true if entry & (PRESENT | EXCLUSIVE) == PRESENT | EXCLUSIVE => Way::Pin,
+            true => Way::Read,
+        };
         let at = page * PAGE;
         match work.last_mut() {
-            Some(w) if w.range.end == at && w.read == read && w.kind == kind => {
+            Some(w) if w.range.end == at && w.way == way && w.kind == kind => {
                 w.range.end += PAGE;
             }
             _ => work.push(Work {
@@ -190,7 +206,7 @@ impl Source {
                     end: at + PAGE,
                 },
                 kind,
-                read,
+                way,
             }),
         }
     }
@@ -224,16 +240,19 @@ impl Source {
 
     fn copy_piece(&self, piece: &Work, place: Option<&Placement>, buffer: &mut [u8]) {
         let Range { start, end } = piece.range;
-        if !piece.read {
+        if piece.way == Way::Zero {
             // Copied once, and given back since: a hole reads as zeros.
             let _ = os::punch(&self.file, self.area.offset(start), end - start);
             return;
         }
         let mut at = start;
         while at < end {
-            let got = match place {
-                Some(place) => os::read_at_raw(&self.bytes, at, place.local(at), end - at),
-                None => self.append(at, end, buffer),
+            let got = match (place, piece.way) {
+                (Some(place), Way::Pin) => {
+                    os::read_process_raw(self.pid, at, place.local(at), end - at)
+                }
+                (Some(place), _) => os::read_at_raw(&self.bytes, at, place.local(at), end - at),
+                (None, _) => self.append(at, end, buffer),
             };
             let got = got.unwrap_or(0) / PAGE;
             if got > 0 {
@@ -261,7 +280,7 @@ impl Source {
 }
 
 fn pieces(work: Work) -> impl Iterator<Item = Work> {
-    let Work { range, kind, read } = work;
+    let Work { range, kind, way } = work;
     (range.start..range.end)
         .step_by(PIECE as usize)
         .map(move |start| Work {
@@ -270,7 +289,7 @@ fn pieces(work: Work) -> impl Iterator<Item = Work> {
                 end: range.end.min(start + PIECE),
             },
             kind,
-            read,
+            way,
         })
 }
 

@@ -1,6 +1,6 @@
 //! What is read is what was there.
 
-use crate::support::{Target, c_program, session};
+use crate::support::{Target, c_program, python_program, session};
 use memshed_target::{FreezeRequest, Memory, Method, Range, ReadError, RemoteAddr, WordTest};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,6 +11,7 @@ pub const TESTS: &[crate::Test] = &[
     ("contents::sparse_memory_costs_nothing", sparse),
     ("contents::unmapped_and_uncopied_bytes_are_errors", errors),
     ("contents::a_bad_moment_is_avoided", avoided),
+    ("contents::what_a_child_shares_stays_shared", shared),
     (
         "contents::memory_left_out_of_forks_makes_it_pause",
         dontfork,
@@ -224,4 +225,34 @@ fn dontfork() {
     assert_eq!(info.method, Method::Pause);
     assert!(info.reason.is_some_and(|r| r.contains("MADV_DONTFORK")));
     pattern.assert_pattern(&frozen);
+}
+
+/// Pinning a page that is shared since a fork would give each process its own.
+fn shared() {
+    let target = Target::start(python_program("shared.py"));
+    let process = target.process();
+    let own = || -> u64 {
+        let uses = process.mapping_use().expect("its memory");
+        uses.iter()
+            .map(|one| one.private_clean + one.private_dirty)
+            .sum()
+    };
+    let before = own();
+    for method in [Method::Pause, Method::Fork] {
+        let mut session = session(&process).expect("a session");
+        let all: Vec<_> = process
+            .mappings()
+            .expect("mappings")
+            .iter()
+            .map(|m| m.range())
+            .collect();
+        let frozen = session
+            .freeze(&by(method), |live| live.prefetch(&all))
+            .expect("frozen");
+        frozen.prefetch(&all);
+        drop(frozen);
+        drop(session);
+        let more = own().saturating_sub(before);
+        assert!(more < 8 << 20, "{method:?} took {more} bytes in the target");
+    }
 }
