@@ -64,7 +64,10 @@ impl Source<'_> {
     fn check_lengths(&self) -> Result<(), SnapshotError> {
         for (name, entry) in &self.manifest.tables {
             let path = self.directory.join(format!("{name}.parquet"));
-            let found = std::fs::metadata(&path).map_err(SnapshotError::io("read", &path))?;
+            let found = std::fs::metadata(&path).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => SnapshotError::damaged(&path, "it is missing"),
+                _ => SnapshotError::io("read", &path)(error),
+            })?;
             if found.len() != entry.bytes {
                 let what = format!("it has {} bytes instead of {}", found.len(), entry.bytes);
                 return Err(SnapshotError::damaged(&path, what));
