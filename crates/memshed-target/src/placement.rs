@@ -146,12 +146,11 @@ impl Placement {
             return Some(unsafe { std::slice::from_raw_parts(self.zeros.base(), len) });
         }
         let known = |page| self.pages.is_known(page);
+        let whole = (first..=last).all(known);
         // SAFETY: as in `bytes`; spans of neighbouring slots that touch are neighbours here too,
         // since the key has no bit below 44 and no run of the target is as long as that. An
         // absent page is a hole of the file, and reads as zeros.
-        (first..=last)
-            .all(known)
-            .then(|| unsafe { std::slice::from_raw_parts((at ^ self.key) as *const u8, len) })
+        whole.then(|| unsafe { std::slice::from_raw_parts((at ^ self.key) as *const u8, len) })
     }
 }
 

@@ -91,8 +91,7 @@ impl Source {
         maps::join(self.mappings.iter().map(Mapping::range))
     }
 
-    /// Copies what is not there yet of `ranges` on so many
-    /// processors. What was copied.
+    /// Copies what is not there yet of `ranges` on so many processors. What was copied.
     pub(super) fn fetch(&self, ranges: &[Range], processors: usize) -> Vec<Range> {
         let work = self.plan(ranges, Mode::Missing);
         let mut copied: Vec<Range> = work.iter().map(|w| w.range).collect();
@@ -192,7 +191,10 @@ impl Source {
         }
         let way = match read {
             false => Way::Zero,
-            true if entry & (PRESENT | EXCLUSIVE) == PRESENT | EXCLUSIVE => Way::Pin,
+            // Only what is copied to its place again; otherwise it would tear runs apart for nothing.
+            true if mode == Mode::Again && entry & (PRESENT | EXCLUSIVE) == PRESENT | EXCLUSIVE => {
+                Way::Pin
+            }
             true => Way::Read,
         };
         let at = page * PAGE;
