@@ -128,8 +128,39 @@ pub struct Pools {
     pub used_bytes: u64,
     /// Bytes in free blocks and free pools.
     pub free_bytes: u64,
-    /// Bytes that could be given back to the system as things stand.
+    /// Bytes that could be given back to the system as things stand: the sum of `releasable`.
     pub releasable_bytes: u64,
+    /// The same by where they are.
+    pub releasable: Releasable,
+}
+
+/// Resident bytes, in whole pages, that could be given back to the system as things stand, that
+/// is without an object being freed or moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Releasable {
+    /// Free pools less the page of their header.
+    pub free_pools: u64,
+    /// Free pools at the top of their arena, whole.
+    pub arena_tops: u64,
+    /// Runs of dead blocks in pools in use.
+    pub used_pools: u64,
+    /// Wholly free pages of the system's allocator: what `malloc_trim` gives back.
+    pub malloc: u64,
+}
+
+impl Releasable {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.free_pools + self.arena_tops + self.used_pools + self.malloc
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Releasable) {
+        self.free_pools += other.free_pools;
+        self.arena_tops += other.arena_tops;
+        self.used_pools += other.used_pools;
+        self.malloc += other.malloc;
+    }
 }
 
 /// A cache of objects.
@@ -143,11 +174,44 @@ pub struct Cache {
     pub bytes: u64,
 }
 
-/// A part of the resident memory.
+/// A part of the resident memory, and the parts that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPart {
     /// Which.
     pub category: String,
     /// Its resident bytes.
     pub bytes: u64,
+    /// How many things it counts: blocks, pools, chunks, mappings; 0 where that says nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub count: u64,
+    /// Its parts, greatest first. They add up to `bytes` where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<MemoryPart>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl MemoryPart {
+    /// A part without parts.
+    pub fn new(category: impl Into<String>, bytes: u64) -> MemoryPart {
+        MemoryPart {
+            category: category.into(),
+            bytes,
+            ..MemoryPart::default()
+        }
+    }
+
+    /// A part that is the sum of `parts`, which are sorted by size; empty ones are left out.
+    pub fn sum(category: impl Into<String>, mut parts: Vec<MemoryPart>) -> MemoryPart {
+        parts.retain(|part| part.bytes > 0);
+        parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+        MemoryPart {
+            category: category.into(),
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            count: 0,
+            parts,
+        }
+    }
 }

@@ -190,6 +190,8 @@ pub struct Heap {
     pub pools: Pools,
     /// Pool by pool.
     pub pool_table: crate::pools::PoolTable,
+    /// pymalloc's blocks in use, by what they are and their size.
+    pub blocks: Vec<crate::pools::BlockUse>,
     /// Object caches.
     pub caches: Vec<Cache>,
     /// Resident bytes by category; sums to `process.rss_bytes`.

@@ -13,11 +13,12 @@ mod strings;
 
 pub use addresses::Addresses;
 pub use facts::{
-    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
+    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
+    SnapshotInfo,
 };
 pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};
-pub use pools::PoolTable;
+pub use pools::{BlockKind, BlockUse, PoolTable};
 pub use sizes::Sizes;
 pub use snapshot::SnapshotError;
 pub use strings::{StringId, Strings};

@@ -38,14 +38,15 @@ pub enum SnapshotError {
         /// What is missing.
         why: String,
     },
-    /// The snapshot was written by a later memshed, in a format that this one does not know.
-    #[error("{path} has snapshot format {found}; this memshed reads formats up to {known}", path = path.display())]
-    NewerFormat {
+    /// The snapshot was written by another version of memshed, in a format that this one does
+    /// not know.
+    #[error("{path} has snapshot format {found}; this memshed reads format {known}", path = path.display())]
+    OtherFormat {
         /// The snapshot.
         path: PathBuf,
         /// Its format version.
         found: u64,
-        /// The greatest format version that can be read.
+        /// The format version that can be read.
         known: u64,
     },
     /// A file of the snapshot is truncated, altered or contradicts the others.
@@ -91,7 +92,10 @@ impl SnapshotError {
             SnapshotError::NotASnapshot { .. } => {
                 Some("a snapshot is the directory that `memshed snapshot` writes")
             }
-            SnapshotError::NewerFormat { .. } => Some("upgrade memshed"),
+            SnapshotError::OtherFormat { found, known, .. } => Some(match found > known {
+                true => "upgrade memshed",
+                false => "take the snapshot again",
+            }),
             SnapshotError::Damaged { .. } => {
                 Some("copy the snapshot again, or take a new one; all of its files belong together")
             }

@@ -4,9 +4,11 @@
 use super::file::Batch;
 use super::write::{longs, texts};
 use crate::facts::{
-    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
+    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
+    SnapshotInfo,
 };
 use crate::heap::Heap;
+use crate::pools::{BlockKind, BlockUse};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
@@ -51,7 +53,14 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         used_bytes,
         free_bytes,
         releasable_bytes,
+        releasable,
     } = &heap.pools;
+    let Releasable {
+        free_pools: releasable_free_pools,
+        arena_tops,
+        used_pools,
+        malloc,
+    } = releasable;
     vec![
         Arc::new(Int32Array::from(vec![*pid])),
         text(python),
@@ -82,6 +91,10 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         long(*used_bytes),
         long(*free_bytes),
         long(*releasable_bytes),
+        long(*releasable_free_pools),
+        long(*arena_tops),
+        long(*used_pools),
+        long(*malloc),
     ]
 }
 
@@ -138,6 +151,12 @@ pub(super) fn read_process(batch: &Batch, heap: &mut Heap) -> Result<(), String>
         used_bytes: row.long("pool_used_bytes")?,
         free_bytes: row.long("pool_free_bytes")?,
         releasable_bytes: row.long("pool_releasable_bytes")?,
+        releasable: Releasable {
+            free_pools: row.long("releasable_free_pools_bytes")?,
+            arena_tops: row.long("releasable_arena_tops_bytes")?,
+            used_pools: row.long("releasable_used_pools_bytes")?,
+            malloc: row.long("releasable_malloc_bytes")?,
+        },
     };
     Ok(())
 }
@@ -197,18 +216,60 @@ pub(super) fn read_caches(batch: &Batch, to: &mut Vec<Cache>) -> Result<(), Stri
 }
 
 pub(super) fn memory(parts: &[MemoryPart]) -> Vec<ArrayRef> {
+    let mut rows = Vec::new();
+    flatten(parts, 0, &mut rows);
     vec![
-        texts(parts.iter().map(|part| &*part.category)),
-        longs(parts.iter().map(|part| part.bytes)),
+        super::write::ints(rows.iter().map(|(level, _)| *level)),
+        texts(rows.iter().map(|(_, part)| &*part.category)),
+        longs(rows.iter().map(|(_, part)| part.bytes)),
+        longs(rows.iter().map(|(_, part)| part.count)),
     ]
 }
 
+/// Every part with its level, before its own parts.
+fn flatten<'a>(parts: &'a [MemoryPart], level: u32, rows: &mut Vec<(u32, &'a MemoryPart)>) {
+    for part in parts {
+        rows.push((level, part));
+        flatten(&part.parts, level + 1, rows);
+    }
+}
+
 pub(super) fn read_memory(batch: &Batch, to: &mut Vec<MemoryPart>) -> Result<(), String> {
+    let levels = batch.ints("level")?;
     let bytes = batch.longs("bytes")?;
+    let counts = batch.longs("count")?;
     for (row, category) in batch.texts("category")?.enumerate() {
-        to.push(MemoryPart {
+        let mut parts = &mut *to;
+        for _ in 0..unsigned_int(levels[row])? {
+            let parent = parts.last_mut().ok_or("a part of nothing")?;
+            parts = &mut parent.parts;
+        }
+        parts.push(MemoryPart {
             category: category.to_owned(),
             bytes: unsigned(bytes[row])?,
+            count: unsigned(counts[row])?,
+            parts: Vec::new(),
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn blocks(blocks: &[BlockUse]) -> Vec<ArrayRef> {
+    vec![
+        texts(blocks.iter().map(|row| row.kind.word())),
+        super::write::ints(blocks.iter().map(|row| row.block_size)),
+        longs(blocks.iter().map(|row| row.blocks)),
+    ]
+}
+
+pub(super) fn read_blocks(batch: &Batch, to: &mut Vec<BlockUse>) -> Result<(), String> {
+    let sizes = batch.ints("block_size")?;
+    let blocks = batch.longs("blocks")?;
+    for (row, kind) in batch.texts("kind")?.enumerate() {
+        to.push(BlockUse {
+            kind: BlockKind::from_word(kind).ok_or_else(|| format!("no kind {kind:?}"))?,
+            block_size: unsigned_int(sizes[row])?,
+            blocks: unsigned(blocks[row])?,
         });
     }
     Ok(())

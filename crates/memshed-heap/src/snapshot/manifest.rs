@@ -93,15 +93,15 @@ impl Manifest {
         }
         let damaged = |error: serde_json::Error| SnapshotError::damaged(path, error.to_string());
         let any: Any = serde_json::from_slice(text).map_err(damaged)?;
-        if any.format > FORMAT {
-            return Err(SnapshotError::NewerFormat {
+        if any.format == 0 {
+            return Err(SnapshotError::damaged(path, "there is no format 0"));
+        }
+        if any.format != FORMAT {
+            return Err(SnapshotError::OtherFormat {
                 path: directory.to_path_buf(),
                 found: any.format,
                 known: FORMAT,
             });
-        }
-        if any.format == 0 {
-            return Err(SnapshotError::damaged(path, "there is no format 0"));
         }
         serde_json::from_slice(text).map_err(damaged)
     }

@@ -231,6 +231,7 @@ impl Source<'_> {
                 ("block_size", &mut pools.block_size),
                 ("used", &mut pools.used),
                 ("capacity", &mut pools.capacity),
+                ("resident", &mut pools.resident),
             ] {
                 for value in batch.ints(name)? {
                     column.push(unsigned_int(*value)?);
@@ -247,6 +248,8 @@ impl Source<'_> {
             return Err(SnapshotError::damaged(&path, "it does not have one row"));
         }
         process.scan(|batch| facts::read_process(batch, heap))?;
+        self.open(Table::Blocks)?
+            .scan(|batch| facts::read_blocks(batch, &mut heap.blocks))?;
         self.open(Table::Generations)?
             .scan(|batch| facts::read_generations(batch, &mut heap.gc.generations))?;
         self.open(Table::Caches)?

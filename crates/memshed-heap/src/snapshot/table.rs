@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 
 /// The version of the format; goes up when an older memshed would misread the tables.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// Rows that are encoded or decoded at a time: bounds the memory for copies.
 pub(super) const BATCH_ROWS: usize = 128 * 1024;
@@ -27,6 +27,7 @@ pub(super) enum Table {
     Strings,
     Roots,
     Pools,
+    Blocks,
     Process,
     Generations,
     Caches,
@@ -135,6 +136,12 @@ const POOLS: &[Column] = &[
     column("block_size", Int),
     column("used", Int),
     column("capacity", Int),
+    column("resident", Int),
+];
+const BLOCKS: &[Column] = &[
+    column("kind", Text),
+    column("block_size", Int),
+    column("blocks", Long),
 ];
 // One row: the process, how it was looked at, its collector's switches, its pools in sum.
 const PROCESS: &[Column] = &[
@@ -167,6 +174,10 @@ const PROCESS: &[Column] = &[
     column("pool_used_bytes", Long),
     column("pool_free_bytes", Long),
     column("pool_releasable_bytes", Long),
+    column("releasable_free_pools_bytes", Long),
+    column("releasable_arena_tops_bytes", Long),
+    column("releasable_used_pools_bytes", Long),
+    column("releasable_malloc_bytes", Long),
 ];
 const GENERATIONS: &[Column] = &[
     column("generation", Int),
@@ -181,7 +192,13 @@ const CACHES: &[Column] = &[
     column("entries", Long),
     column("bytes", Long),
 ];
-const MEMORY: &[Column] = &[column("category", Text), column("bytes", Long)];
+const MEMORY: &[Column] = &[
+    // 0: a category; a part of what stands above it with one less
+    column("level", Int),
+    column("category", Text),
+    column("bytes", Long),
+    column("count", Long),
+];
 const PROBLEMS: &[Column] = &[
     column("kind", Text),
     column("count", Long),
@@ -190,13 +207,14 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 12] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
         Table::Strings,
         Table::Roots,
         Table::Pools,
+        Table::Blocks,
         Table::Process,
         Table::Generations,
         Table::Caches,
@@ -222,6 +240,7 @@ impl Table {
             Table::Strings => ("strings", STRINGS),
             Table::Roots => ("roots", ROOTS),
             Table::Pools => ("pools", POOLS),
+            Table::Blocks => ("blocks", BLOCKS),
             Table::Process => ("process", PROCESS),
             Table::Generations => ("generations", GENERATIONS),
             Table::Caches => ("caches", CACHES),

@@ -104,6 +104,9 @@ impl SnapshotWriter {
         self.table(Table::Strings, |table| write_strings(table, &heap.strings))?;
         self.table(Table::Roots, |table| write_roots(table, heap))?;
         self.table(Table::Pools, |table| write_pools(table, heap))?;
+        self.table(Table::Blocks, |table| {
+            table.write(facts::blocks(&heap.blocks))
+        })?;
         self.table(Table::Process, |table| table.write(facts::process(heap)))?;
         self.table(Table::Generations, |table| {
             table.write(facts::generations(&heap.gc))
@@ -184,6 +187,7 @@ impl SnapshotWriter {
             pools.block_size.len(),
             pools.used.len(),
             pools.capacity.len(),
+            pools.resident.len(),
         ];
         if lengths.iter().any(|length| *length != pools.len()) {
             return Err(self.unwritable("its columns of pools differ in length"));
@@ -371,7 +375,8 @@ fn write_pools(table: &mut TableWriter, heap: &Heap) -> Result<(), SnapshotError
             ints(pools.arena[rows.clone()].iter().copied()),
             ints(pools.block_size[rows.clone()].iter().copied()),
             ints(pools.used[rows.clone()].iter().copied()),
-            ints(pools.capacity[rows].iter().copied()),
+            ints(pools.capacity[rows.clone()].iter().copied()),
+            ints(pools.resident[rows].iter().copied()),
         ])?;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Heaps for the tests: random ones, a small known one, and comparison.
 
 use memshed_heap::{
-    Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind, MemoryPart, Method, ObjectId,
-    Objects, Pools, Problem, Process, Root, RootKind, Sizes, SnapshotInfo, StringId, Type, TypeId,
+    BlockKind, BlockUse, Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind,
+    MemoryPart, Method, ObjectId, Objects, Pools, Problem, Process, Releasable, Root, RootKind,
+    Sizes, SnapshotInfo, StringId, Type, TypeId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -77,6 +78,7 @@ pub fn heap() -> impl Strategy<Value = Heap> {
             heap.pool_table.block_size.push(block_size.into());
             heap.pool_table.used.push(used.into());
             heap.pool_table.capacity.push(capacity.into());
+            heap.pool_table.resident.push(u32::from(used) * 4);
         }
         heap
     })
@@ -227,9 +229,21 @@ prop_compose! {
                 used_bytes: sizes[17],
                 free_bytes: sizes[18],
                 releasable_bytes: sizes[19],
+                releasable: Releasable {
+                    free_pools: sizes[10],
+                    arena_tops: sizes[11],
+                    used_pools: sizes[12],
+                    malloc: sizes[13],
+                },
             },
             caches: vec![Cache { name: words[5].clone(), entries: sizes[20], bytes: sizes[21] }; rows],
-            memory: vec![MemoryPart { category: words[5].clone(), bytes: sizes[22] }; rows],
+            memory: vec![MemoryPart {
+                category: words[5].clone(),
+                bytes: sizes[22],
+                count: sizes[21],
+                parts: vec![MemoryPart::sum("a", vec![MemoryPart::new("b", 7)]), MemoryPart::new("c", 0)],
+            }; rows],
+            blocks: vec![BlockUse { kind: BlockKind::ALL[rows % 5], block_size: 512, blocks: sizes[20] }; rows],
             ..Heap::default()
         }
     }
@@ -247,6 +261,7 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(found.pools, expected.pools);
     assert_eq!(found.caches, expected.caches);
     assert_eq!(found.memory, expected.memory);
+    assert_eq!(found.blocks, expected.blocks);
     assert_eq!(found.types, expected.types);
     assert_eq!(found.roots, expected.roots);
     assert_eq!(found.names, expected.names);
@@ -266,6 +281,7 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(a.block_size, b.block_size);
     assert_eq!(a.used, b.used);
     assert_eq!(a.capacity, b.capacity);
+    assert_eq!(a.resident, b.resident);
     match (&found.edges, &expected.edges) {
         (None, None) => {}
         (Some(a), Some(b)) => {
@@ -299,6 +315,11 @@ pub fn example(count: u32) -> Heap {
     heap.gc.generations = vec![Generation::default(); 3];
     heap.caches.push(Cache::default());
     heap.memory.push(MemoryPart::default());
+    heap.blocks.push(BlockUse {
+        kind: BlockKind::Object,
+        block_size: 64,
+        blocks: 3,
+    });
     heap.snapshot.problems.push(Problem::default());
     for (kind, object) in [(0, 0), (2, 1)] {
         heap.types.push(Type {
@@ -348,6 +369,7 @@ pub fn example(count: u32) -> Heap {
         heap.pool_table.block_size.push(32);
         heap.pool_table.used.push(5);
         heap.pool_table.capacity.push(510);
+        heap.pool_table.resident.push(16384);
     }
     heap.names.insert(ObjectId(0), names[6]);
     heap.roots.push(Root {
