@@ -1,16 +1,11 @@
-//! pymalloc's arenas, pools and blocks (CPython's Objects/obmalloc.c).
-//!
-//! A pool is 16 KiB: a header of 48 bytes, then blocks of one size. Blocks up to `nextoffset`
-//! have been carved; the free ones among them form a chain through their first words. A
-//! releasing tool may have made a run in the middle the uncarved one, so blocks beyond
-//! `maxnextoffset` count as carved as well.
+//! The table of arenas, and how an address is found in it.
 
+use super::pool::{Block, Pool};
 use crate::layouts::Layout;
 use crate::problems::Problems;
 use crate::read::Reader;
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 
-const PAGE: u64 = 4096;
 /// More arenas than this (64 TiB of them) is a torn or misread table.
 const MAX_ARENAS: u32 = 1 << 26;
 
@@ -27,20 +22,10 @@ pub(crate) struct Arena {
     pub(crate) free_pools: u32,
     /// Whole pools that fit.
     pub(crate) total_pools: u32,
+    /// The first pool of its list of free ones.
+    pub(crate) free_list: RemoteAddr,
     /// Its number in the interpreter's table.
     pub(crate) index: u32,
-}
-
-/// A pool's header.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pool {
-    pub(crate) start: u64,
-    pub(crate) used: u32,
-    pub(crate) block_size: u32,
-    pub(crate) capacity: u32,
-    first_free: RemoteAddr,
-    next_offset: u32,
-    max_next_offset: u32,
 }
 
 /// The arenas of an interpreter, sorted by address.
@@ -48,7 +33,6 @@ pub(crate) struct Pool {
 pub(crate) struct Arenas {
     list: Vec<Arena>,
     pool_size: u64,
-    header: u64,
 }
 
 impl Arenas {
@@ -93,6 +77,7 @@ impl Arenas {
                     pools_end: pool_address,
                     free_pools,
                     total_pools,
+                    free_list: reader.pointer(at.add(l.freepools.into()))?,
                     index,
                 });
             } else {
@@ -100,11 +85,7 @@ impl Arenas {
             }
         }
         list.sort_unstable_by_key(|a| a.range.start);
-        Ok(Arenas {
-            list,
-            pool_size,
-            header: u64::from(layout.pool.size),
-        })
+        Ok(Arenas { list, pool_size })
     }
 
     /// Adds the arenas of another interpreter (interpreters that share a GIL share them).
@@ -116,48 +97,6 @@ impl Arenas {
         self.list.extend(other.list);
         self.list.sort_unstable_by_key(|a| a.range.start);
         self.list.dedup_by_key(|a| a.range.start);
-    }
-
-    /// The sums over all arenas, and a row for each pool ever carved.
-    pub(crate) fn account<M: Memory>(
-        &self,
-        reader: Reader<'_, M>,
-        layout: &Layout,
-        problems: &Problems,
-    ) -> (memshed_heap::Pools, memshed_heap::PoolTable) {
-        let (mut sum, mut table) = (
-            memshed_heap::Pools::default(),
-            memshed_heap::PoolTable::default(),
-        );
-        sum.arena_bytes = layout.obmalloc.arena_size.into();
-        sum.pool_bytes = self.pool_size;
-        for arena in &self.list {
-            sum.arenas += 1;
-            sum.pools += u64::from(arena.total_pools);
-            sum.free_pools += u64::from(arena.free_pools);
-        }
-        sum.free_bytes = sum.free_pools * self.pool_size;
-        for (arena, pool) in self.pools(reader, layout, problems) {
-            let (used, size) = (u64::from(pool.used), u64::from(pool.block_size));
-            table.address.push(pool.start);
-            table.arena.push(arena.index);
-            table
-                .block_size
-                .push(if pool.used > 0 { pool.block_size } else { 0 });
-            table.used.push(pool.used);
-            table
-                .capacity
-                .push(if pool.used > 0 { pool.capacity } else { 0 });
-            if pool.used == 0 {
-                // All but the page of its header, which links it to its arena's list.
-                sum.releasable_bytes += self.pool_size.saturating_sub(PAGE);
-                continue;
-            }
-            sum.blocks += used;
-            sum.used_bytes += used * size;
-            sum.free_bytes += (u64::from(pool.capacity) - used) * size;
-        }
-        (sum, table)
     }
 
     /// The address ranges to read in bulk: the carved part of each arena.
@@ -192,29 +131,28 @@ impl Arenas {
         if start < arena.pools_start || start >= arena.pools_end {
             return None;
         }
-        read_pool(reader, layout, start).ok()
+        Pool::read(reader, layout, start).ok()
     }
 
-    /// Start of the block that holds `at`, and its size in bytes.
+    /// The block that holds `at`.
     #[inline]
     pub(crate) fn block_of<M: Memory>(
         &self,
         reader: Reader<'_, M>,
         layout: &Layout,
         at: RemoteAddr,
-    ) -> Option<(u64, u32)> {
-        let pool = self.pool_of(reader, layout, at)?;
-        let offset = at.0.checked_sub(pool.start + self.header)?;
-        if pool.block_size == 0 {
-            return None;
-        }
-        let k = offset / u64::from(pool.block_size);
-        (k < u64::from(pool.capacity) && pool.used > 0).then(|| {
-            (
-                pool.start + self.header + k * u64::from(pool.block_size),
-                pool.block_size,
-            )
-        })
+    ) -> Option<Block> {
+        self.pool_of(reader, layout, at)?.block_of(at)
+    }
+
+    /// All arenas, in order of address.
+    pub(crate) fn list(&self) -> &[Arena] {
+        &self.list
+    }
+
+    /// Bytes of a pool.
+    pub(crate) fn pool_size(&self) -> u64 {
+        self.pool_size
     }
 
     /// All pools ever carved, in order of address; torn ones are counted and left out.
@@ -224,78 +162,30 @@ impl Arenas {
         layout: &'a Layout,
         problems: &'a Problems,
     ) -> impl Iterator<Item = (&'a Arena, Pool)> + 'a {
-        let size = self.pool_size;
         self.list.iter().flat_map(move |arena| {
-            (arena.pools_start..arena.pools_end)
-                .step_by(size as usize)
-                .filter_map(move |start| match read_pool(reader, layout, start) {
-                    Ok(pool) if pool.used <= pool.capacity => Some((arena, pool)),
-                    _ => {
-                        problems.add("torn-pool", || format!("pool at {start:#x}"));
-                        None
-                    }
-                })
+            let pools = arena.pools(reader, layout, self.pool_size, problems);
+            pools.map(move |pool| (arena, pool))
         })
-    }
-
-    /// The blocks in use of `pool`, in order of address; `None` if its chain of free blocks is torn.
-    pub(crate) fn live_blocks<M: Memory>(
-        &self,
-        reader: Reader<'_, M>,
-        pool: &Pool,
-    ) -> Option<Vec<u64>> {
-        if pool.used == 0 {
-            return Some(Vec::new());
-        }
-        let size = u64::from(pool.block_size);
-        let first = pool.start + self.header;
-        let mut free = vec![false; pool.capacity as usize];
-        let mut at = pool.first_free;
-        let mut steps = 0;
-        while !at.is_null() {
-            let offset = at.0.checked_sub(first)?;
-            let slot = free.get_mut((offset / size) as usize)?;
-            if offset % size != 0 || *slot || steps > pool.capacity {
-                return None;
-            }
-            *slot = true;
-            steps += 1;
-            at = reader.pointer(at).ok()?;
-        }
-        let carved = |k: u64| {
-            let offset = self.header + k * size;
-            offset < u64::from(pool.next_offset) || offset > u64::from(pool.max_next_offset)
-        };
-        let live = (0..u64::from(pool.capacity)).filter(|&k| carved(k) && !free[k as usize]);
-        Some(live.map(|k| first + k * size).collect())
     }
 }
 
-fn read_pool<M: Memory>(
-    reader: Reader<'_, M>,
-    layout: &Layout,
-    start: u64,
-) -> Result<Pool, ReadError> {
-    let l = &layout.pool;
-    let at = RemoteAddr(start);
-    let used = reader.u32(at.add(l.count.into()))?;
-    let index = reader.u32(at.add(l.szidx.into()))?;
-    // A pool that never held a block has DUMMY_SIZE_IDX (0xffff).
-    let block_size = if index < 64 {
-        (index + 1) * layout.obmalloc.alignment
-    } else {
-        0
-    };
-    let capacity = (layout.obmalloc.pool_size - l.size)
-        .checked_div(block_size)
-        .unwrap_or(0);
-    Ok(Pool {
-        start,
-        used,
-        block_size,
-        capacity,
-        first_free: reader.pointer(at.add(l.freeblock.into()))?,
-        next_offset: reader.u32(at.add(l.nextoffset.into()))?,
-        max_next_offset: reader.u32(at.add(l.maxnextoffset.into()))?,
-    })
+impl Arena {
+    /// The pools ever carved from it, in order of address; torn ones are counted and left out.
+    pub(crate) fn pools<'a, M: Memory>(
+        &'a self,
+        reader: Reader<'a, M>,
+        layout: &'a Layout,
+        pool_size: u64,
+        problems: &'a Problems,
+    ) -> impl Iterator<Item = Pool> + 'a {
+        (self.pools_start..self.pools_end)
+            .step_by(pool_size as usize)
+            .filter_map(move |start| match Pool::read(reader, layout, start) {
+                Ok(pool) if pool.used <= pool.capacity => Some(pool),
+                _ => {
+                    problems.add("torn-pool", || format!("pool at {start:#x}"));
+                    None
+                }
+            })
+    }
 }
