@@ -15,6 +15,7 @@ mod pages;
 mod placement;
 mod process;
 mod protocol;
+mod residency;
 mod session;
 mod status;
 mod still;
@@ -26,6 +27,7 @@ pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};
 pub use memory::{Memory, Range, ReadError, RemoteAddr};
 pub use mirror::Mirror;
 pub use process::Process;
+pub use residency::{Residency, ResidentBytes};
 pub use session::{
     FreezeInfo, FreezeRequest, Frozen, Method, Session, SessionOptions, TracerProgram, WordTest,
 };

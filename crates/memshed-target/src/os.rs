@@ -186,6 +186,39 @@ pub(crate) fn read_process(pid: i32, from: u64, buf: &mut [u8]) -> io::Result<()
     }
 }
 
+/// The runs of pages within `start..end` that are in memory or in swap, the zero page apart, and
+/// the address up to which was looked (`PAGEMAP_SCAN`, Linux 6.7; ENOTTY before).
+pub(crate) fn scan_pages(
+    pagemap: &File,
+    start: u64,
+    end: u64,
+) -> io::Result<(Vec<crate::memory::Range>, u64)> {
+    // include/uapi/linux/fs.h
+    const PAGEMAP_SCAN: u64 = 0xc060_6610;
+    const PRESENT: u64 = 1 << 3;
+    const SWAPPED: u64 = 1 << 4;
+    const ZERO: u64 = 1 << 5;
+    const MOST_RUNS: usize = 4096;
+    let mut runs = vec![[0u64; 3]; MOST_RUNS];
+    // struct pm_scan_arg: size, flags, start, end, walk_end, vec, vec_len, max_pages,
+    // category_inverted, category_mask, category_anyof_mask, return_mask
+    let mut arg = [0u64; 12];
+    arg[0] = size_of_val(&arg) as u64;
+    (arg[2], arg[3]) = (start, end);
+    (arg[5], arg[6]) = (runs.as_mut_ptr() as u64, MOST_RUNS as u64);
+    // Pages are wanted that are not the zero page, and in memory or in swap.
+    (arg[8], arg[9], arg[10]) = (ZERO, ZERO, PRESENT | SWAPPED);
+    arg[11] = PRESENT | SWAPPED;
+    // SAFETY: the kernel writes at most `vec_len` runs to `runs`, and the argument's own words.
+    let n = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN, arg.as_mut_ptr()) };
+    let n = result(i64::from(n))? as usize;
+    let found = runs[..n.min(MOST_RUNS)].iter().map(|run| {
+        let [start, end, _] = *run;
+        crate::memory::Range { start, end }
+    });
+    Ok((found.collect(), arg[4]))
+}
+
 /// A handle of a process that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
 pub(crate) fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: no memory of ours is involved.

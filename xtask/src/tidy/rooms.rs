@@ -9,6 +9,7 @@ use std::process::Command;
 /// Each room, and the rooms that its shipped code may use. Tests may use `memshed-testing` too.
 pub const ROOMS: &[(&str, &[&str])] = &[
     ("memshed-target", &[]),
+    ("memshed-malloc", &["memshed-target"]),
     ("memshed-heap", &[]),
     ("memshed-cpython", &["memshed-target", "memshed-heap"]),
     ("memshed-analysis", &["memshed-heap"]),
@@ -17,6 +18,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
         "memshed",
         &[
             "memshed-target",
+            "memshed-malloc",
             "memshed-heap",
             "memshed-cpython",
             "memshed-analysis",

@@ -1,0 +1,1 @@
+//! glibc heaps of real processes, against what malloc says of itself.
