@@ -108,7 +108,7 @@ impl<M: Memory> Maker<'_, '_, M> {
         });
         let allocated = self
             .visitor
-            .allocated(at, info, size, self.blocks)
+            .allocated(at, info, self.blocks)
             .unwrap_or(size);
         let count = reader.u64(at.add(layout.object.ob_refcnt.into()))?;
         Ok((id, refcount(count), size, allocated))

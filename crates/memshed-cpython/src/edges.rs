@@ -37,6 +37,8 @@ pub(crate) enum RawLabel<'a> {
     Stack(u64),
     /// A field of a C struct.
     Field(&'static str),
+    /// A field of a C struct that does not own its target.
+    Weak(&'static str),
     /// A word at this offset that looks like a reference.
     Possible(u64),
 }
@@ -48,6 +50,9 @@ pub(crate) trait EdgeSink {
 
     /// A word that may or may not be a reference.
     fn candidate(&mut self, word: RemoteAddr, offset: u64);
+
+    /// A reference that does not keep its target alive. The target may be garbage.
+    fn weak(&mut self, _target: RemoteAddr, _label: &'static str) {}
 
     /// A dictionary whose keys are names: a module's, a class's or an instance's.
     fn namespace(&mut self, _dict: RemoteAddr) {}
@@ -90,6 +95,12 @@ impl<M: Memory> Visitor<'_, M> {
             let target = self.reader.pointer(at.add(slot.offset.into()))?;
             if !target.is_null() {
                 sink.edge(target, RawLabel::Slot(&slot.name));
+            }
+        }
+        for &(name, offset) in info.weak.iter() {
+            let target = self.reader.pointer(at.add(offset.into()))?;
+            if !target.is_null() {
+                sink.weak(target, name);
             }
         }
         let contents = self.contents(at, info, sink);

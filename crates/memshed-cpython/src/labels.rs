@@ -64,6 +64,7 @@ impl<'a, M: Memory> Labels<'a, M> {
             RawLabel::Local(name) => self.named(LabelKind::Local, name),
             RawLabel::Stack(depth) => Label::new(LabelKind::Stack, depth),
             RawLabel::Field(name) => Label::named(LabelKind::Field, self.strings.intern(name)),
+            RawLabel::Weak(name) => Label::named(LabelKind::Weak, self.strings.intern(name)),
             RawLabel::Possible(offset) => Label::new(LabelKind::Possible, offset),
         }
     }

@@ -19,6 +19,7 @@ pub mod layouts;
 mod mark;
 mod marks;
 mod names;
+mod parts;
 mod problems;
 mod pymalloc;
 mod python;

@@ -3,6 +3,7 @@
 
 use crate::layouts::Layout;
 use crate::layouts::private::{bytes_io, private_type};
+use crate::types::TypeInfo;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub(crate) struct Shape {
     pub(crate) kind: Kind,
     /// Names and offsets of pointers to objects.
     pub(crate) fields: Fields,
+    /// The same of pointers that are not owned.
+    pub(crate) weak: Fields,
     /// Whether kind and fields are all there is.
     pub(crate) whole: bool,
     /// Otherwise: the offset from which on the object is scanned.
@@ -63,15 +66,20 @@ impl Shapes {
         self.0.get(tp_name)
     }
 
-    /// The fields of an object of a C type whose base has `inherited`: those that the table of
-    /// private types knows come on top.
-    pub(crate) fn extend(&self, inherited: &Fields, tp_name: &str, basicsize: u64) -> Fields {
-        let Some(known) = private_type(tp_name, basicsize) else {
-            return inherited.clone();
+    /// Adds to `info`, which has its base's shape, what the table of private types knows of the type
+    /// itself. Whether anything is known, and nothing is missing.
+    pub(crate) fn extend(&self, info: &mut TypeInfo, tp_name: &str) -> bool {
+        let Some(known) = private_type(tp_name, info.basicsize) else {
+            return false;
         };
+        let inherited = info.fields.clone();
         let own = known.references.iter().map(|r| (r.label, r.offset));
         let own = own.filter(|(_, offset)| inherited.iter().all(|(_, other)| other != offset));
-        inherited.iter().copied().chain(own).collect()
+        info.fields = inherited.iter().copied().chain(own).collect();
+        let weak = known.weak.iter().map(|r| (r.label, r.offset));
+        info.weak = info.weak.iter().copied().chain(weak).collect();
+        info.blocks = info.blocks.iter().chain(&known.blocks).copied().collect();
+        !known.more
     }
 
     /// The shapes as `layout` has them.
@@ -102,6 +110,7 @@ impl Shapes {
         let ordered = Shape {
             kind: Kind::OrderedDict,
             fields: Fields::default(),
+            weak: Fields::default(),
             whole: false,
             known_until: layout.dict.size,
         };
@@ -123,6 +132,7 @@ impl Shapes {
             Shape {
                 kind,
                 fields,
+                weak: Fields::default(),
                 whole: true,
                 known_until: 0,
             },
@@ -178,6 +188,9 @@ impl Shapes {
             "weakref.CallableProxyType",
         ] {
             self.add(name, Kind::Weakref, vec![("__callback__", w)]);
+            if let Some(shape) = self.0.get_mut(name) {
+                shape.weak = Arc::new([("referent", layout.weakref.wr_object)]);
+            }
         }
     }
 

@@ -2,11 +2,12 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
-use crate::layouts::private::{array, bytes_io, deque, odict};
+use crate::layouts::private::{bytes_io, deque, odict};
+use crate::parts::PartKind;
 use crate::pymalloc::Arenas;
 use crate::shapes::Kind;
 use crate::strings;
-use crate::types::{DictPlace, TypeInfo};
+use crate::types::TypeInfo;
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 
 /// A greater size is garbage.
@@ -37,7 +38,7 @@ impl<M: Memory> Visitor<'_, M> {
         })
     }
 
-    fn is_heap_type(&self, at: RemoteAddr) -> Result<bool, ReadError> {
+    pub(crate) fn is_heap_type(&self, at: RemoteAddr) -> Result<bool, ReadError> {
         let flags = self.reader.u32(at.add(self.layout.ty.tp_flags.into()))?;
         Ok(flags & self.layout.flags.heaptype != 0)
     }
@@ -76,17 +77,6 @@ impl<M: Memory> Visitor<'_, M> {
         }
     }
 
-    /// Where the items of an `array.array` are, and the bytes there is room for.
-    fn array_items(&self, at: RemoteAddr) -> Result<(RemoteAddr, u64), ReadError> {
-        let items = self.reader.pointer(at.add(array::OB_ITEM.into()))?;
-        let room = self.reader.u64(at.add(array::ALLOCATED.into()))?;
-        let description = self.reader.pointer(at.add(array::OB_DESCR.into()))?;
-        let size = self
-            .reader
-            .u32(description.add(array::DESCR_ITEMSIZE.into()))?;
-        Ok((items, room.min(MAX_BYTES >> 16) * u64::from(size.min(64))))
-    }
-
     /// `BytesIO.__sizeof__` counts the `bytes` that holds the contents, unless others hold it too.
     fn bytes_io_contents(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         let buffer = self.reader.pointer(at.add(bytes_io::BUF.into()))?;
@@ -112,31 +102,30 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(info.basicsize + items.unsigned_abs().min(MAX_BYTES >> 24) * info.itemsize)
     }
 
+    /// `str.__sizeof__`: the object and its characters, and the encoded copy if there is one.
     fn str_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let mut bytes = self.str_block(at, info)?;
+        self.text_parts(at, &mut |part| {
+            // 3.11's copy for old C code is not counted.
+            if part.kind != PartKind::Wide {
+                bytes += part.bytes;
+            }
+        })?;
+        Ok(bytes)
+    }
+
+    /// Bytes of a string's own block.
+    fn str_block(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
         let l = &self.layout.unicode;
         let Some(shape) = strings::shape(self.reader, self.layout, at)? else {
             return Ok(info.basicsize);
         };
         let data = (shape.length + 1) * shape.width;
-        let (head, buffer) = match (shape.compact, shape.ascii) {
-            (true, true) => return Ok(u64::from(l.ascii_size) + data),
-            (true, false) => (u64::from(l.compact_size), at.add(l.compact_size.into())),
-            (false, _) => (
-                l.size.into(),
-                self.reader.pointer(at.add(l.data_any.into()))?,
-            ),
-        };
-        let utf8 = self.reader.pointer(at.add(l.utf8.into()))?;
-        let encoded = match utf8.is_null() || utf8 == buffer {
-            true => 0,
-            false => {
-                self.reader
-                    .u64(at.add(l.utf8_length.into()))?
-                    .min(MAX_BYTES)
-                    + 1
-            }
-        };
-        Ok(head + data + encoded)
+        Ok(match (shape.compact, shape.ascii) {
+            (true, true) => u64::from(l.ascii_size) + data,
+            (true, false) => u64::from(l.compact_size) + data,
+            (false, _) => l.size.into(),
+        })
     }
 
     /// `int.__sizeof__`: at least one digit, and nothing of what a subclass adds.
@@ -228,84 +217,46 @@ impl<M: Memory> Visitor<'_, M> {
         let _ = self.reader.bytes(at, info.basicsize as usize);
         if matches!(info.kind, Kind::Array | Kind::BytesIo | Kind::ByteArray) {
             let _ = self.size_of(at, info);
-            if let Ok((buffer, _)) = self.own_buffer(at, info) {
-                let _ = self.reader.u64(buffer.sub(8));
-            }
+        }
+        // The word before a block is the system allocator's. Where following the references has
+        // read the block, it lies on a page that was read.
+        let read = matches!(info.kind, Kind::List | Kind::Dict | Kind::Set | Kind::Plain);
+        if info.has_parts() && (!read || !info.blocks.is_empty()) {
+            let _ = self.parts(at, info, &mut |part| {
+                let _ = self.reader.u64(part.at.sub(8));
+            });
         }
     }
 
-    /// Bytes that the allocators gave for the object and the buffers that are its own.
+    /// Bytes that the allocators gave for the object and the blocks that it alone owns.
     pub(crate) fn allocated(
         &self,
         at: RemoteAddr,
         info: &TypeInfo,
-        size: u64,
         blocks: &Blocks<'_>,
     ) -> Result<u64, ReadError> {
-        let (buffer, needed) = self.own_buffer(at, info)?;
-        let own = size.saturating_sub(if buffer.is_null() { 0 } else { needed });
-        let mut bytes = self.block_bytes(at.sub(info.pre_header), own, blocks);
-        if !buffer.is_null() {
-            bytes += self.block_bytes(buffer, needed, blocks);
+        let needed = self.own_block(at, info)?;
+        let mut bytes = self.block_bytes(at.sub(info.pre_header), needed, blocks);
+        if info.has_parts() {
+            self.parts(at, info, &mut |part| {
+                if part.kind != PartKind::SharedKeys {
+                    bytes += self.block_bytes(part.at, part.bytes, blocks);
+                }
+            })?;
         }
-        Ok(bytes)
+        Ok(bytes.min(MAX_BYTES))
     }
 
-    /// The buffer that an object keeps outside its own block: where, and how many bytes it needs.
-    fn own_buffer(&self, at: RemoteAddr, info: &TypeInfo) -> Result<(RemoteAddr, u64), ReadError> {
-        let (reader, layout, none) = (self.reader, self.layout, (RemoteAddr::NULL, 0));
-        match info.kind {
-            Kind::List => {
-                let allocated = reader.u64(at.add(layout.list.allocated.into()))?;
-                let items = reader.pointer(at.add(layout.list.ob_item.into()))?;
-                Ok((items, allocated.min(MAX_BYTES) * 8))
-            }
-            Kind::ByteArray => {
-                let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
-                let bytes = reader.pointer(at.add(layout.bytearray.ob_bytes.into()))?;
-                Ok((bytes, allocated.min(MAX_BYTES)))
-            }
-            Kind::Dict | Kind::OrderedDict => {
-                let Some(dict) = Dict::read(reader, layout, at)? else {
-                    return Ok(none);
-                };
-                match dict.keys.refcount == 1 {
-                    true => Ok((dict.keys.at, dict.keys.size(layout))),
-                    false => Ok(none),
-                }
-            }
-            Kind::Set => {
-                let table = reader.pointer(at.add(layout.set.table.into()))?;
-                if table == at.add(layout.set.smalltable.into()) {
-                    return Ok(none);
-                }
-                let mask = reader.u64(at.add(layout.set.mask.into()))?;
-                Ok((
-                    table,
-                    (mask.min(MAX_BYTES >> 8) + 1) * u64::from(layout.set.entry_size),
-                ))
-            }
-            Kind::Array => self.array_items(at),
-            // 3.11 and 3.12 keep attributes that share their names in an array of their own.
-            _ if info.dict == DictPlace::Managed => self.own_values(at, info),
-            _ => Ok(none),
-        }
-    }
-
-    fn own_values(&self, at: RemoteAddr, info: &TypeInfo) -> Result<(RemoteAddr, u64), ReadError> {
-        let Some(back) = self.layout.dict_values.prefix_size_back else {
-            return Ok((RemoteAddr::NULL, 0));
+    /// Bytes that the object's own block needs, what lies before its address included.
+    fn own_block(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let own = match info.kind {
+            Kind::Str => self.str_block(at, info)?,
+            Kind::Int => self.int_size(at)?,
+            Kind::Frame => self.frame_size(at)?,
+            Kind::Generator => self.generator_size(at)?,
+            _ => self.variable_size(at, info)?,
         };
-        let (_, values) = self.managed_dict(at, info)?;
-        if values.is_null() {
-            return Ok((values, 0));
-        }
-        let prefix = u64::from(self.reader.u8(values.sub(back.into()))?);
-        let keys = Keys::read(self.reader, self.layout, info.cached_keys)?;
-        Ok((
-            values.sub(prefix),
-            prefix + keys.map_or(0, |k| k.shared.min(255)) * 8,
-        ))
+        Ok(own + info.pre_header)
     }
 
     /// Bytes of the block that begins at `at` and holds `needed` bytes.

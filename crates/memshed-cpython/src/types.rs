@@ -2,9 +2,10 @@
 
 use crate::dicts;
 use crate::layouts::Layout;
+use crate::layouts::private::Block;
 use crate::problems::Problems;
 use crate::read::Reader;
-use crate::shapes::{Kind, Shapes};
+use crate::shapes::{Fields, Kind, Shapes};
 use crate::strings;
 use memshed_target::{Memory, RemoteAddr};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -58,7 +59,11 @@ pub(crate) struct TypeInfo {
     pub(crate) pre_header: u64,
     pub(crate) kind: Kind,
     /// Pointers at fixed offsets, by CPython's names of them.
-    pub(crate) fields: crate::shapes::Fields,
+    pub(crate) fields: Fields,
+    /// The same of pointers that are not owned.
+    pub(crate) weak: Fields,
+    /// Pointers to blocks that an instance owns and that are no objects.
+    pub(crate) blocks: Arc<[Block]>,
     /// `__slots__` and other object members of classes written in Python.
     pub(crate) slots: Box<[Slot]>,
     pub(crate) dict: DictPlace,
@@ -76,13 +81,23 @@ impl TypeInfo {
         self.heap
             || !self.fields.is_empty()
             || !self.scan.is_empty()
+            || !self.weak.is_empty()
+            || !self.slots.is_empty()
             || self.dict != DictPlace::None
             || !matches!(self.kind, Plain | Str | Bytes | ByteArray | Int)
     }
 
-    /// Whether the word at `offset` is one of the fields known by name.
+    /// Whether it is known what the word at `offset` is.
     pub(crate) fn is_field(&self, offset: u64) -> bool {
-        self.fields.iter().any(|&(_, at)| u64::from(at) == offset)
+        let named = self
+            .fields
+            .iter()
+            .chain(self.weak.iter())
+            .map(|&(_, at)| at);
+        let slots = self.slots.iter().map(|slot| slot.offset);
+        let blocks = self.blocks.iter().map(|block| block.offset);
+        let mut all = named.chain(slots).chain(blocks);
+        all.any(|at| u64::from(at) == offset)
     }
 
     /// `module.qualname`; builtins bare.
@@ -274,7 +289,9 @@ impl<'m, M: Memory> Types<'m, M> {
             itemsize,
             pre_header,
             kind: Kind::Plain,
-            fields: crate::shapes::Fields::default(),
+            fields: Fields::default(),
+            weak: Fields::default(),
+            blocks: Arc::default(),
             slots: Box::default(),
             dict,
             cached_keys: match heap {
@@ -289,6 +306,8 @@ impl<'m, M: Memory> Types<'m, M> {
             (false, Some(shape)) => {
                 info.kind = shape.kind;
                 info.fields = shape.fields.clone();
+                info.weak = shape.weak.clone();
+                self.shapes.extend(&mut info, &tp_name);
                 let end = u32::try_from(basicsize).unwrap_or(0);
                 info.scan = if shape.whole {
                     0..0
@@ -315,20 +334,23 @@ impl<'m, M: Memory> Types<'m, M> {
             return;
         };
         info.kind = base.kind;
-        info.fields = match python {
-            true => base.fields,
-            false => self.shapes.extend(&base.fields, tp_name, info.basicsize),
-        };
+        info.fields = base.fields;
+        info.weak = base.weak;
+        info.blocks = base.blocks;
         info.scan = base.scan.clone();
-        if !python {
-            let from = u32::try_from(base.basicsize).unwrap_or(0).max(head);
-            info.scan = match base.scan.is_empty() {
-                true => from..end,
-                false => base.scan.start..end,
-            };
-            if info.kind == Kind::Plain && info.itemsize > 0 {
-                info.kind = Kind::Scanned;
+        if python || self.shapes.extend(info, tp_name) {
+            if !python {
+                info.scan = 0..0;
             }
+            return;
+        }
+        let from = u32::try_from(base.basicsize).unwrap_or(0).max(head);
+        info.scan = match base.scan.is_empty() {
+            true => from..end,
+            false => base.scan.start..end,
+        };
+        if info.kind == Kind::Plain && info.itemsize > 0 {
+            info.kind = Kind::Scanned;
         }
     }
 

@@ -325,6 +325,10 @@ impl<M: Memory> EdgeSink for EdgeRows<'_, '_, M> {
     fn candidate(&mut self, word: RemoteAddr, offset: u64) {
         self.edge(word, RawLabel::Possible(offset));
     }
+
+    fn weak(&mut self, target: RemoteAddr, label: &'static str) {
+        self.edge(target, RawLabel::Weak(label));
+    }
 }
 
 fn types<'m, M: Memory>(

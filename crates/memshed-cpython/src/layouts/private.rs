@@ -18,6 +18,19 @@ pub struct Reference {
     pub traversed: bool,
 }
 
+/// A pointer in a struct to a block that the object owns and that is no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Bytes from the object's address; a pointer, or NULL.
+    pub offset: u32,
+    /// What it is.
+    pub label: &'static str,
+    /// Where in the struct a word says how long the block is; `None` if nothing does.
+    pub length_at: Option<u32>,
+    /// What that word counts, in bytes.
+    pub unit: u32,
+}
+
 /// A type whose references are at fixed offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivateType {
@@ -28,6 +41,12 @@ pub struct PrivateType {
     pub basicsize: u32,
     /// The references that it owns, its type, `__dict__` and weak references apart.
     pub references: Vec<Reference>,
+    /// References that it does not own.
+    pub weak: Vec<Reference>,
+    /// Blocks that it owns.
+    pub blocks: Vec<Block>,
+    /// Whether there may be references beside those that are listed.
+    pub more: bool,
 }
 
 /// What is known of a type. Ask with a type's own name and size first, then with its base's.
@@ -48,22 +67,50 @@ pub static PRIVATE: LazyLock<Vec<PrivateType>> = LazyLock::new(|| {
 fn parse(line: &'static str) -> Option<PrivateType> {
     let mut words = line.split(' ');
     let tp_name = words.next().filter(|name| !name.starts_with('#'))?;
-    let basicsize = words.next()?.parse().ok()?;
-    let references = words
-        .map(|word| {
-            let shown = word.trim_start_matches('~');
-            let (offset, label) = shown.split_once(':')?;
-            Some(Reference {
-                offset: offset.parse().ok()?,
-                label,
-                traversed: shown == word,
-            })
-        })
-        .collect::<Option<_>>()?;
-    Some(PrivateType {
+    let mut known = PrivateType {
         tp_name,
-        basicsize,
-        references,
+        basicsize: words.next()?.parse().ok()?,
+        references: Vec::new(),
+        weak: Vec::new(),
+        blocks: Vec::new(),
+        more: false,
+    };
+    for word in words {
+        match word.chars().next()? {
+            '+' => known.more = true,
+            '*' => known.blocks.push(block(&word[1..])?),
+            '?' => known.weak.push(reference(&word[1..], false)?),
+            '~' => known.references.push(reference(&word[1..], false)?),
+            _ => known.references.push(reference(word, true)?),
+        }
+    }
+    Some(known)
+}
+
+fn reference(word: &'static str, traversed: bool) -> Option<Reference> {
+    let (offset, label) = word.split_once(':')?;
+    Some(Reference {
+        offset: offset.parse().ok()?,
+        label,
+        traversed,
+    })
+}
+
+fn block(word: &'static str) -> Option<Block> {
+    let (offset, rest) = word.split_once(':')?;
+    let (label, length) = rest
+        .split_once('@')
+        .map_or((rest, None), |(l, n)| (l, Some(n)));
+    let (length_at, unit) =
+        match length.map(|length| length.split_once('*').unwrap_or((length, "1"))) {
+            Some((at, unit)) => (Some(at.parse().ok()?), unit.parse().ok()?),
+            None => (None, 1),
+        };
+    Some(Block {
+        offset: offset.parse().ok()?,
+        label,
+        length_at,
+        unit,
     })
 }
 
@@ -83,8 +130,10 @@ pub mod deque {
     pub const MAXLEN: u32 = 64;
     /// How many of `FREEBLOCKS` are in use.
     pub const NUMFREEBLOCKS: u32 = 72;
-    /// Array of 16 pointers to unused blocks.
+    /// Array of pointers to unused blocks.
     pub const FREEBLOCKS: u32 = 80;
+    /// How many of them there is room for.
+    pub const MAX_FREEBLOCKS: u32 = 16;
     /// Pointer to the previous block, in a block.
     pub const BLOCK_LEFTLINK: u32 = 0;
     /// The items, in a block.
