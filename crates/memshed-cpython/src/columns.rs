@@ -1,9 +1,9 @@
 //! The columns of the objects found: one pass over them in order of address, on all cores.
 
+use crate::account::Ledger;
 use crate::edges::Visitor;
 use crate::mark::Found;
 use crate::problems::Problems;
-use crate::sizes::Blocks;
 use crate::types::TypeInfo;
 use memshed_heap::{Addresses, Label, LabelKind, ObjectId, Objects, Sizes, TypeId};
 use memshed_target::{Memory, ReadError, RemoteAddr};
@@ -17,14 +17,14 @@ pub(crate) const IN_COLLECTION: u8 = 254;
 pub(crate) fn build<M: Memory>(
     visitor: &Visitor<'_, M>,
     found: &Found<'_, M>,
-    blocks: &Blocks<'_>,
+    ledger: &Ledger<'_>,
     swept: bool,
     problems: &Problems,
 ) -> Objects {
     let maker = Maker {
         visitor,
         found,
-        blocks,
+        ledger,
         swept,
         problems,
     };
@@ -62,7 +62,7 @@ pub(crate) fn build<M: Memory>(
 struct Maker<'a, 'm, M: Memory> {
     visitor: &'a Visitor<'m, M>,
     found: &'a Found<'m, M>,
-    blocks: &'a Blocks<'a>,
+    ledger: &'a Ledger<'a>,
     swept: bool,
     problems: &'a Problems,
 }
@@ -108,7 +108,7 @@ impl<M: Memory> Maker<'_, '_, M> {
         });
         let allocated = self
             .visitor
-            .allocated(at, info, self.blocks)
+            .enter(at, info, id, self.ledger)
             .unwrap_or(size);
         let count = reader.u64(at.add(layout.object.ob_refcnt.into()))?;
         Ok((id, refcount(count), size, allocated))

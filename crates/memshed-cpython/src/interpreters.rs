@@ -4,10 +4,13 @@ use crate::layouts::Layout;
 use crate::problems::Problems;
 use crate::read::Reader;
 use memshed_heap::{Gc, Generation};
-use memshed_target::{Memory, ReadError, RemoteAddr};
+use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 
 const MAX_INTERPRETERS: usize = 10_000;
 const MAX_THREADS: usize = 1_000_000;
+/// Pieces of a stack of frames, and bytes of a piece; more is garbage.
+const MAX_CHUNKS: usize = 1_000_000;
+const MAX_CHUNK: u64 = 1 << 40;
 
 /// A thread of an interpreter.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +94,32 @@ impl Interpreter {
             generations,
             frozen: objects[3],
         })
+    }
+}
+
+impl Thread {
+    /// The pieces of memory that its Python frames lie in, in no order.
+    pub(crate) fn frame_stacks<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &Layout,
+    ) -> Vec<Range> {
+        let l = &layout.stack_chunk;
+        let mut list = Vec::new();
+        let chunk = self.at.add(layout.tstate.datastack_chunk.into());
+        let mut at = reader.pointer(chunk).unwrap_or_default();
+        while !at.is_null() && list.len() < MAX_CHUNKS {
+            let size = reader.u64(at.add(l.size.into())).unwrap_or(0);
+            if size == 0 || size > MAX_CHUNK {
+                break;
+            }
+            let (start, end) = (at.0, at.0.saturating_add(size));
+            list.push(Range { start, end });
+            at = reader
+                .pointer(at.add(l.previous.into()))
+                .unwrap_or_default();
+        }
+        list
     }
 }
 

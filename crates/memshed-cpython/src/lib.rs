@@ -5,7 +5,6 @@
 //! fills the columns of a [`memshed_heap::Heap`].
 
 mod account;
-mod caches;
 mod columns;
 mod dicts;
 mod edges;
@@ -31,6 +30,7 @@ mod strings;
 mod types;
 mod walk;
 
+pub use account::Surroundings;
 pub use identify::{Identity, identify};
 pub use python::{Program, Python, WalkError, version_text};
 pub use walk::{Phase, Walk, WalkOptions};

@@ -3,11 +3,12 @@
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::marks::Marks;
 use crate::problems::Problems;
-use crate::pymalloc::Arenas;
+use crate::pymalloc::{Arena, Arenas};
 use crate::roots::RawRoot;
 use crate::types::Types;
 use memshed_heap::RootKind;
 use memshed_target::{Memory, RemoteAddr};
+use rayon::prelude::*;
 
 /// Lists longer than this (16 TiB of objects) are torn.
 const MAX_LIST: u64 = 1 << 36;
@@ -272,37 +273,86 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         }
         let pre_header = self.found.types.info(id).pre_header;
         let block = self.arenas.block_of(reader, self.visitor.layout, at);
-        block.is_some_and(|(start, size)| {
-            start + pre_header == at.0 && u64::from(size) >= pre_header + 16
+        block.is_some_and(|block| {
+            block.start + pre_header == at.0 && u64::from(block.size) >= pre_header + 16
         })
     }
 
-    /// Finds objects by going through every block in use: for a process that was frozen inside a
-    /// collection, whose lists are in pieces.
-    pub(crate) fn sweep(&mut self) {
-        let (reader, layout) = (self.visitor.reader, self.visitor.layout);
-        let (arenas, problems) = (self.arenas, self.problems);
-        let headers = [
-            0,
-            u64::from(layout.gc.head_size),
-            16 + u64::from(layout.gc.head_size),
-        ];
-        for (_, pool) in arenas.pools(reader, layout, problems) {
-            let Some(blocks) = arenas.live_blocks(reader, &pool) else {
-                problems.add("torn-pool", || {
-                    format!("free blocks of the pool at {:#x}", pool.start)
-                });
-                continue;
-            };
-            for block in blocks {
-                let found = headers.into_iter().find(|h| {
-                    let at = RemoteAddr(block + h);
-                    self.found.objects.contains(at.0) || self.is_object(at)
-                });
-                if let Some(header) = found {
-                    self.mark(RemoteAddr(block + header));
-                }
+    /// Finds objects by going through every block in use: those that only C code holds, and, in
+    /// a process that was frozen inside a collection, those in lists that are in pieces.
+    pub(crate) fn sweep(&mut self, in_collection: bool) {
+        let arenas = self.arenas.list().par_iter();
+        let candidates: Vec<u64> = arenas
+            .flat_map_iter(|arena| unmarked(self.visitor, self.arenas, arena, &self.found))
+            .collect();
+        for block in candidates {
+            let places = self.visitor.layout.headers().map(|h| RemoteAddr(block + h));
+            // What was met on the way from another one is known by now.
+            let known = places.iter().any(|at| self.found.objects.contains(at.0));
+            let object = places.into_iter().find(|&at| {
+                // The members of the collector's lists are known unless these are in pieces.
+                self.is_object(at) && (in_collection || self.is_in_no_list(at))
+            });
+            if let Some(at) = object.filter(|_| !known) {
+                self.mark(at);
             }
         }
     }
+
+    /// Whether the object at `at` is in none of the collector's lists: has no header for them, or
+    /// one whose links are null but for flags.
+    fn is_in_no_list(&mut self, at: RemoteAddr) -> bool {
+        let gc = self
+            .type_of(at)
+            .is_some_and(|id| self.found.types.info(id).gc);
+        let head = at.sub(self.visitor.layout.gc.head_size.into());
+        let links = (
+            self.visitor.reader.u64(head),
+            self.visitor.reader.u64(head.add(8)),
+        );
+        !gc || matches!(links, (Ok(0), Ok(flags)) if flags < 4)
+    }
+}
+
+/// Blocks in use of `arena` that hold no object found so far, but may hold one. Torn pools are
+/// counted when they are accounted for.
+fn unmarked<M: Memory>(
+    visitor: &Visitor<'_, M>,
+    arenas: &Arenas,
+    arena: &Arena,
+    found: &Found<'_, M>,
+) -> Vec<u64> {
+    let (reader, layout) = (visitor.reader, visitor.layout);
+    let untold = Problems::default();
+    let headers = layout.headers();
+    let mut blocks = Vec::new();
+    for pool in arena.pools(reader, layout, arenas.pool_size(), &untold) {
+        let Some(live) = pool.live(reader) else {
+            continue;
+        };
+        let in_use = live.iter().map(|k| pool.block(k));
+        blocks.extend(in_use.filter(|block| {
+            let known = headers.iter().any(|h| found.objects.contains(block + h));
+            !known
+                && headers
+                    .iter()
+                    .any(|h| may_be_object(visitor, found, block + h))
+        }));
+    }
+    blocks
+}
+
+/// Whether there may be an object at `at`, whose type need not have been met.
+fn may_be_object<M: Memory>(visitor: &Visitor<'_, M>, found: &Found<'_, M>, at: u64) -> bool {
+    let (reader, l) = (visitor.reader, &visitor.layout.object);
+    let count = reader.u64(RemoteAddr(at).add(l.ob_refcnt.into()));
+    if !count.is_ok_and(is_plausible_refcount) {
+        return false;
+    }
+    let type_of = |at: RemoteAddr| reader.pointer(at.add(l.ob_type.into())).ok();
+    let Some(of) = type_of(RemoteAddr(at)) else {
+        return false;
+    };
+    let known = |of: RemoteAddr| found.types.known(of).is_some();
+    known(of) || (of.0.is_multiple_of(8) && type_of(of).is_some_and(known))
 }

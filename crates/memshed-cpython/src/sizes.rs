@@ -1,24 +1,17 @@
 //! How many bytes an object takes: as `sys.getsizeof` says, and as the allocators gave.
 
+use crate::account::{Claim, Ledger};
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
 use crate::layouts::private::{bytes_io, deque, odict};
 use crate::parts::PartKind;
-use crate::pymalloc::Arenas;
 use crate::shapes::Kind;
 use crate::strings;
 use crate::types::TypeInfo;
-use memshed_target::{Memory, Range, ReadError, RemoteAddr};
+use memshed_target::{Memory, ReadError, RemoteAddr};
 
 /// A greater size is garbage.
 const MAX_BYTES: u64 = 1 << 46;
-
-/// What is needed to tell what the allocators gave for a block.
-pub(crate) struct Blocks<'a> {
-    pub(crate) arenas: &'a Arenas,
-    /// Memory that belongs to the program's files: nothing in it was allocated.
-    pub(crate) statics: &'a [Range],
-}
 
 impl<M: Memory> Visitor<'_, M> {
     /// What `sys.getsizeof` says of the object at `at`, in bytes: what its `__sizeof__` says and
@@ -228,19 +221,25 @@ impl<M: Memory> Visitor<'_, M> {
         }
     }
 
-    /// Bytes that the allocators gave for the object and the blocks that it alone owns.
-    pub(crate) fn allocated(
+    /// Enters the object's blocks in the ledger; returns the bytes that the allocators gave for
+    /// those that it alone owns.
+    pub(crate) fn enter(
         &self,
         at: RemoteAddr,
         info: &TypeInfo,
-        blocks: &Blocks<'_>,
+        type_id: u32,
+        ledger: &Ledger<'_>,
     ) -> Result<u64, ReadError> {
+        let (reader, layout) = (self.reader, self.layout);
         let needed = self.own_block(at, info)?;
-        let mut bytes = self.block_bytes(at.sub(info.pre_header), needed, blocks);
+        let block = at.sub(info.pre_header);
+        let mut bytes = ledger.enter(reader, layout, block, needed, (type_id, Claim::Object));
         if info.has_parts() {
             self.parts(at, info, &mut |part| {
+                let given =
+                    ledger.enter(reader, layout, part.at, part.bytes, (type_id, Claim::Part));
                 if part.kind != PartKind::SharedKeys {
-                    bytes += self.block_bytes(part.at, part.bytes, blocks);
+                    bytes += given;
                 }
             })?;
         }
@@ -257,25 +256,5 @@ impl<M: Memory> Visitor<'_, M> {
             _ => self.variable_size(at, info)?,
         };
         Ok(own + info.pre_header)
-    }
-
-    /// Bytes of the block that begins at `at` and holds `needed` bytes.
-    fn block_bytes(&self, at: RemoteAddr, needed: u64, blocks: &Blocks<'_>) -> u64 {
-        if let Some((_, size)) = blocks.arenas.block_of(self.reader, self.layout, at) {
-            return size.into();
-        }
-        let after = blocks.statics.partition_point(|r| r.start <= at.0);
-        if after > 0 && blocks.statics[after - 1].contains(at) {
-            return 0;
-        }
-        // glibc keeps a chunk's size in the word before it, with three flags in the lowest bits.
-        // Where another allocator is at work the word is arbitrary: believed within bounds only.
-        let chunk = self.reader.u64(at.sub(8)).unwrap_or(0) & !7;
-        let plausible = needed..=needed.saturating_mul(2).saturating_add(8192);
-        if plausible.contains(&chunk) && chunk.is_multiple_of(16) {
-            chunk
-        } else {
-            needed
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! A look at the heap, in three steps: find every object (which reads all that will be needed, so
 //! that the copy can be let go), build the columns, and, where asked for, tell the edges.
 
+use crate::account::{Account, Caches, FreeLists, Ledger, Search, Surroundings};
 use crate::columns;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::find;
@@ -11,14 +12,13 @@ use crate::mark::{Found, Marker};
 use crate::marks::Marks;
 use crate::names;
 use crate::problems::Problems;
-use crate::pymalloc::Arenas;
+use crate::pymalloc::{Arenas, BlockOwners};
 use crate::python::{Python, WalkError};
 use crate::read::Reader;
 use crate::roots::RawRoot;
-use crate::sizes::Blocks;
 use crate::types::Types;
 use memshed_heap::{Edges, Gc, Heap, ObjectId, Root, RootKind, StringId, Strings};
-use memshed_target::{Memory, RemoteAddr};
+use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -123,7 +123,6 @@ impl<'m, M: Memory> Walk<'m, M> {
                  memory pools"
                     .to_owned()
             });
-            marker.sweep();
         }
         let interned = python.interned_3_11(reader, &marker.found.types);
         roots.extend(interned.map(|object| RawRoot {
@@ -139,6 +138,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             marker.mark_root(root);
         }
         roots.extend(marker.mark_static_types());
+        marker.sweep(in_collection);
         let mut found = marker.found;
         found.objects.number();
         Ok(Walk {
@@ -167,41 +167,97 @@ impl<'m, M: Memory> Walk<'m, M> {
     /// Builds the heap: every column but the edges. Facts about the process are the caller's to
     /// fill in. To be called once: the collector's lists go as soon as they are a column, since
     /// memory is at its peak when the holders are found.
-    pub fn heap(&mut self, progress: &dyn Fn(Phase)) -> Heap {
+    pub fn heap(&mut self, around: &Surroundings, progress: &dyn Fn(Phase)) -> Heap {
         progress(Phase::Sizing);
         let statics = &self.python.program.statics;
-        let blocks = Blocks {
-            arenas: &self.arenas,
-            statics,
-        };
+        let types = self.found.types.infos().len();
+        let ledger = Ledger::new(&self.arenas, statics, around, types);
         let mut objects = columns::build(
             &self.visitor,
             &self.found,
-            &blocks,
+            &ledger,
             self.in_collection,
             &self.problems,
         );
-        let gc = self.gc();
+        let free_lists = FreeLists::read(&self.visitor, &self.interpreters, &self.arenas);
+        let mut heap = self.account(&ledger, &objects, &free_lists, around);
+        drop(ledger);
+        heap.gc = self.gc();
         self.found.generations = std::array::from_fn(|_| Marks::new());
         progress(Phase::Holding);
-        let mut strings = Strings::default();
-        let types = names::types(&self.found, &mut strings);
-        let roots = self.hold(&mut objects, &mut strings);
-        let names = names::objects(&self.visitor, &self.found, &objects, &mut strings);
-        let (pools, pool_table) = self.pools();
-        let caches = self.caches(&objects);
-        Heap {
+        heap.types = names::types(&self.found, &mut heap.strings);
+        heap.roots = self.hold(&mut objects, &mut heap.strings);
+        heap.names = names::objects(&self.visitor, &self.found, &objects, &mut heap.strings);
+        heap.caches = self.caches(&objects, &free_lists);
+        heap.objects = objects;
+        heap
+    }
+
+    /// What the pools, the resident pages and the blocks in use are.
+    fn account(
+        &self,
+        ledger: &Ledger<'_>,
+        objects: &memshed_heap::Objects,
+        free_lists: &FreeLists,
+        around: &Surroundings,
+    ) -> Heap {
+        let (reader, layout) = (self.visitor.reader, self.visitor.layout);
+        for &block in &free_lists.blocks {
+            ledger.claims.claim(block, crate::account::Claim::Other);
+        }
+        let search = Search {
+            visitor: &self.visitor,
+            found: &self.found,
             objects,
-            types,
-            roots,
-            names,
-            strings,
-            gc,
-            pools,
-            pool_table,
-            caches,
+            arenas: &self.arenas,
+            ledger,
+            around,
+            interpreters: &self.interpreters,
+        };
+        let possible = search.run();
+        let owners = BlockOwners {
+            claims: &ledger.claims,
+            cached: &free_lists.blocks,
+        };
+        let resident = |range| around.resident_pages(range);
+        let mut pools = self
+            .arenas
+            .account(reader, layout, owners, &resident, &self.problems);
+        pools.sum.releasable.malloc = around.trimmable_bytes();
+        pools.sum.releasable_bytes = pools.sum.releasable.total();
+        let raw = self.interpreters.iter();
+        pools.sum.raw_blocks = raw.map(|i| self.python.raw_blocks(reader, i)).sum();
+        let account = Account {
+            around,
+            ledger,
+            possible: &possible,
+            arenas: &pools.resident,
+            arena_ranges: &self.arenas.whole_ranges(),
+            type_names: &|id| self.found.types.info(id).full_name(),
+        };
+        Heap {
+            memory: account.tree(),
+            blocks: pools.block_uses(),
+            pools: pools.sum,
+            pool_table: pools.table,
             ..Heap::default()
         }
+    }
+
+    /// Memory that the interpreter has obtained by mmap(2): the arenas, and what the frames of
+    /// each thread lie in. In order of address.
+    pub fn interpreter_mappings(&self) -> Vec<Range> {
+        let (reader, layout) = (self.visitor.reader, self.visitor.layout);
+        let threads = self.interpreters.iter().flat_map(|i| &i.threads);
+        let stacks = threads.flat_map(|thread| thread.frame_stacks(reader, layout));
+        let mut ranges: Vec<Range> = self
+            .arenas
+            .whole_ranges()
+            .into_iter()
+            .chain(stacks)
+            .collect();
+        ranges.sort_unstable();
+        ranges
     }
 
     fn hold(&self, objects: &mut memshed_heap::Objects, strings: &mut Strings) -> Vec<Root> {
@@ -265,11 +321,6 @@ impl<'m, M: Memory> Walk<'m, M> {
         self.problems.list()
     }
 
-    /// The address ranges of pymalloc's arenas, as far as they were ever used.
-    pub(crate) fn arena_ranges(&self) -> Vec<memshed_target::Range> {
-        self.arenas.ranges()
-    }
-
     fn gc(&self) -> Gc {
         let objects = std::array::from_fn(|i| self.found.generations[i].len());
         // The interpreter made first is the last in the list.
@@ -278,32 +329,19 @@ impl<'m, M: Memory> Walk<'m, M> {
         gc.and_then(Result::ok).unwrap_or_default()
     }
 
-    fn pools(&self) -> (memshed_heap::Pools, memshed_heap::PoolTable) {
-        let reader = self.visitor.reader;
-        let (mut pools, table) = self
-            .arenas
-            .account(reader, self.visitor.layout, &self.problems);
-        let raw = self
-            .interpreters
-            .iter()
-            .map(|i| self.python.raw_blocks(reader, i));
-        pools.raw_blocks = raw.sum();
-        (pools, table)
-    }
-
-    fn caches(&self, objects: &memshed_heap::Objects) -> Vec<memshed_heap::Cache> {
-        let interned = self
-            .roots
-            .iter()
-            .filter(|root| root.kind == RootKind::Interned);
-        let interned: Vec<RemoteAddr> = interned.map(|root| root.object).collect();
-        crate::caches::all(
-            &self.visitor,
-            &self.interpreters,
-            &self.found,
+    fn caches(
+        &self,
+        objects: &memshed_heap::Objects,
+        free_lists: &FreeLists,
+    ) -> Vec<memshed_heap::Cache> {
+        let caches = Caches {
+            visitor: &self.visitor,
+            interpreters: &self.interpreters,
+            found: &self.found,
             objects,
-            &interned,
-        )
+            roots: &self.roots,
+        };
+        caches.all(free_lists)
     }
 }
 

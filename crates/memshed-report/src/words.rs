@@ -7,14 +7,18 @@ use memshed_heap::{Method, Problem, SnapshotInfo};
 /// known here are called what they are.
 pub(crate) fn category(name: &str) -> (&str, &'static str) {
     match name {
-        "python_objects" => ("Python objects", "small ones; big ones: malloc"),
+        "python_objects" => ("Python objects", "with their tables and buffers"),
+        "python_caches" => ("free lists", "unused objects kept for reuse"),
         "python_free" => ("Python, free", "held for new objects"),
-        "malloc" => ("malloc", "big objects, C libraries"),
-        "anonymous" => ("anonymous", "big arrays, C libraries"),
+        "python_overhead" => ("pool headers", "how pools are told apart"),
+        "python_internal" => ("interpreter", "frames, tables of C code"),
+        "malloc" => ("malloc", "C libraries, and what is free"),
+        "anonymous" => ("anonymous", "memory that libraries map"),
         "stacks" => ("stacks", "one for each thread"),
         "libraries" => ("libraries", "code and data of libraries"),
         "files" => ("files", "files mapped into memory"),
         "shared" => ("shared", "shared with other processes"),
+        "devices" => ("devices", "memory of devices"),
         "kernel" => ("kernel", "pages that the kernel lends"),
         "unexplained" => ("unexplained", "what memshed cannot attribute"),
         other => (other, ""),

@@ -1,10 +1,12 @@
 //! From a process to its heap: freeze, copy, walk.
 
 use crate::error::LookError;
-use memshed_cpython::{Identity, Phase, Program, Python, Walk, WalkError, WalkOptions, identify};
+use memshed_cpython::{
+    Identity, Phase, Program, Python, Surroundings, Walk, WalkError, WalkOptions, identify,
+};
 use memshed_heap::{Container, Heap, Method, Problem, SnapshotInfo};
 use memshed_target::{
-    FreezeInfo, FreezeRequest, Frozen, MappingUse, Memory, Process, Session, SessionOptions,
+    FreezeInfo, FreezeRequest, Frozen, MappingUse, Memory, Process, Range, Session, SessionOptions,
     TargetError, WordTest, access,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -63,15 +65,15 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     let mut walk = look
         .find(&python, &frozen)
         .map_err(|error| look.frozen_error(&frozen, error))?;
+    let around = look.around(&process, &walk, &frozen, uses)?;
     // All that is needed has been read: from here on the process is on its own.
     let info = frozen.finish().map_err(|error| look.target_error(error))?;
     look.whole(&info)?;
     stand_back();
-    let mut heap = walk.heap(&|phase| look.phase(phase));
+    let mut heap = walk.heap(&around, &|phase| look.phase(phase));
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
     }
-    heap.memory = walk.memory(&uses, heap.pools.used_bytes);
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
         method: method(info.method),
@@ -79,7 +81,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         taken_at: taken_at.as_secs_f64(),
         stopped_ms: info.stopped.as_secs_f64() * 1e3,
         seconds: started.elapsed().as_secs_f64(),
-        problems: problems(walk.problems(), &info),
+        problems: problems([walk.problems(), around.problems()].concat(), &info),
     };
     Ok(heap)
 }
@@ -174,6 +176,27 @@ impl Look<'_> {
         Walk::find(python, memory, self.walk_options(), &|phase| {
             self.phase(phase)
         })
+    }
+
+    /// What is around the interpreter's heap.
+    fn around(
+        &self,
+        process: &Process,
+        walk: &Walk<'_, Frozen>,
+        frozen: &Frozen,
+        uses: Vec<MappingUse>,
+    ) -> Result<Surroundings, LookError> {
+        self.progress.stage("reading the allocator's heaps");
+        // A fork lacks the page tables of file mappings, so the process itself is asked.
+        let resident = uses.iter().filter(|usage| usage.rss > 0);
+        let ranges: Vec<Range> = resident.map(|usage| usage.mapping.range()).collect();
+        let residency = process
+            .residency(&ranges)
+            .map_err(|error| self.target_error(error))?;
+        let threads = process.threads();
+        let own = walk.interpreter_mappings();
+        Surroundings::read(frozen, uses, residency, &own, &threads)
+            .map_err(|error| self.frozen_error(frozen, error.into()))
     }
 
     fn walk_options(&self) -> WalkOptions {

@@ -162,6 +162,15 @@ pub struct Correction {
     pub published: u32,
 }
 
+impl Layout {
+    /// How many bytes of a block may lie before the object in it: none, the collector's header,
+    /// or that and two words for attributes and weak references.
+    pub(crate) fn headers(&self) -> [u64; 3] {
+        let gc = u64::from(self.gc.head_size);
+        [0, gc, 16 + gc]
+    }
+}
+
 /// A place in a state struct that owns `count` references, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {

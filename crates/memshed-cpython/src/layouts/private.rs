@@ -160,6 +160,10 @@ pub mod lru_cache {
     pub const LINK_KEY: u32 = 40;
     /// Strong reference, in a link.
     pub const LINK_RESULT: u32 = 48;
+    /// The dictionary from keys to links, or to results where there is no limit.
+    pub const CACHE: u32 = 72;
+    /// The function whose results are kept.
+    pub const FUNC: u32 = 88;
     /// The limit, −1 if there is none.
     pub const MAXSIZE: u32 = 96;
     /// Hits so far.

@@ -110,6 +110,11 @@ impl Arenas {
             .collect()
     }
 
+    /// All of each arena, in order of address.
+    pub(crate) fn whole_ranges(&self) -> Vec<Range> {
+        self.list.iter().map(|arena| arena.range).collect()
+    }
+
     /// The arena that holds `at`.
     #[inline]
     pub(crate) fn find(&self, at: RemoteAddr) -> Option<&Arena> {

@@ -2,7 +2,7 @@
 //! purpose. The memory is read through `/proc/PID/mem` while the process waits in a system call,
 //! so that these tests need no ptrace.
 
-use memshed_cpython::{Program, Python, Walk, WalkOptions, identify};
+use memshed_cpython::{Program, Python, Surroundings, Walk, WalkOptions, identify};
 use memshed_heap::{Heap, Objects};
 use memshed_target::{Memory, Process, Range, ReadError, RemoteAddr};
 use memshed_testing::supported;
@@ -125,7 +125,7 @@ impl Drop for Target {
 fn walk(program: Program, memory: &Copy) -> Option<Heap> {
     let python = Python::open(program, memory).ok()?;
     let mut walk = Walk::find(&python, memory, WalkOptions::default(), &|_| {}).ok()?;
-    let mut heap = walk.heap(&|_| {});
+    let mut heap = walk.heap(&Surroundings::default(), &|_| {});
     heap.edges = Some(walk.edges(&mut heap.strings, &|_| {}));
     heap.snapshot.problems = walk.problems();
     Some(heap)

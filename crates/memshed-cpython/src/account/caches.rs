@@ -1,0 +1,245 @@
+//! Object caches: what the interpreter and the standard library keep for reuse.
+
+use super::free_lists::FreeLists;
+use crate::dicts::{self, Dict};
+use crate::edges::Visitor;
+use crate::interpreters::Interpreter;
+use crate::layouts::private::lru_cache;
+use crate::mark::Found;
+use crate::roots::RawRoot;
+use crate::strings;
+use memshed_heap::{Cache, Objects, RootKind};
+use memshed_target::{Memory, RemoteAddr};
+
+/// Caches in module-level dictionaries of the standard library: module, attribute, and what they
+/// are for.
+const MODULE_CACHES: &[(&str, &str, &str)] = &[
+    ("re", "_cache", "compiled patterns"),
+    ("re", "_cache2", "compiled patterns, the latest"),
+    ("linecache", "cache", "source lines for tracebacks"),
+    ("sys", "path_importer_cache", "importers by directory"),
+    ("encodings", "_cache", "codecs"),
+    ("copyreg", "dispatch_table", "pickling functions"),
+    ("functools", "_registry", "dispatch"),
+    ("xml.etree.ElementPath", "_cache", "compiled paths"),
+    (
+        "zipimport",
+        "_zip_directory_cache",
+        "directories of archives",
+    ),
+];
+
+/// Reads caches.
+pub(crate) struct Caches<'a, 'm, M: Memory> {
+    pub(crate) visitor: &'a Visitor<'m, M>,
+    pub(crate) interpreters: &'a [Interpreter],
+    pub(crate) found: &'a Found<'m, M>,
+    pub(crate) objects: &'a Objects,
+    pub(crate) roots: &'a [RawRoot],
+}
+
+impl<M: Memory> Caches<'_, '_, M> {
+    /// All caches that are known and hold something.
+    pub(crate) fn all(&self, free_lists: &FreeLists) -> Vec<Cache> {
+        let mut caches = self.interned_strings();
+        caches.push(self.small_ints());
+        caches.push(self.method_cache());
+        caches.push(self.bytecode());
+        caches.extend(self.module_caches());
+        caches.extend(self.lru_caches());
+        caches.extend(free_lists.caches.iter().cloned());
+        caches.retain(|cache| cache.entries > 0);
+        caches
+    }
+
+    /// Interned strings, those that live as long as the interpreter apart.
+    fn interned_strings(&self) -> Vec<Cache> {
+        let layout = self.visitor.layout;
+        let new = |name: &str| Cache {
+            name: name.to_owned(),
+            ..Cache::default()
+        };
+        let mut mortal = new("interned strings");
+        let mut immortal = new("interned strings, kept for good");
+        let tables = self
+            .roots
+            .iter()
+            .filter(|r| r.kind == RootKind::Interned && self.is_dict(r.object));
+        for root in tables {
+            let Ok(Some(dict)) = Dict::read(self.visitor.reader, layout, root.object) else {
+                continue;
+            };
+            let _ = dict.for_each(self.visitor.reader, layout, |_, key, _| {
+                let row = self.found.objects.rank(key.0).map(|row| row as usize);
+                let for_good = row.is_some_and(|r| self.objects.refcount[r] == Objects::IMMORTAL);
+                let cache = if for_good { &mut immortal } else { &mut mortal };
+                cache.entries += 1;
+                cache.bytes += row.map_or(0, |row| self.objects.size.get(row));
+            });
+        }
+        vec![mortal, immortal]
+    }
+
+    fn is_dict(&self, at: RemoteAddr) -> bool {
+        let of = at.add(self.visitor.layout.object.ob_type.into());
+        let of = self.visitor.reader.pointer(of).ok();
+        let id = of.and_then(|of| self.found.types.known(of));
+        id.is_some_and(|id| self.found.types.info(id).kind == crate::shapes::Kind::Dict)
+    }
+
+    fn small_ints(&self) -> Cache {
+        let l = &self.visitor.layout.runtime;
+        Cache {
+            name: "small integers (part of the interpreter's data)".to_owned(),
+            entries: l.small_ints_count.into(),
+            bytes: u64::from(l.small_ints_count) * u64::from(l.small_ints_stride),
+        }
+    }
+
+    /// The cache of looked-up methods and attributes of types (Objects/typeobject.c).
+    fn method_cache(&self) -> Cache {
+        let (l, entry) = (
+            &self.visitor.layout.interp,
+            &self.visitor.layout.type_cache_entry,
+        );
+        let mut cache = Cache {
+            name: "method cache (part of the interpreter's data)".to_owned(),
+            ..Cache::default()
+        };
+        for interpreter in self.interpreters {
+            let first = interpreter.at.add(l.type_cache.into());
+            let used = (0..l.type_cache_entries).filter(|i| {
+                let at = first.add(u64::from(*i) * u64::from(entry.size));
+                let version = self.visitor.reader.u32(at.add(entry.version.into()));
+                version.is_ok_and(|version| version != 0)
+            });
+            cache.entries += used.count() as u64;
+            cache.bytes += u64::from(l.type_cache_entries) * u64::from(entry.size);
+        }
+        cache
+    }
+
+    /// Bytecode, which since 3.11 holds inline caches and is specialised as it runs.
+    fn bytecode(&self) -> Cache {
+        let layout = self.visitor.layout;
+        let mut cache = Cache {
+            name: "bytecode with its inline caches (part of code objects)".to_owned(),
+            ..Cache::default()
+        };
+        let code: Vec<bool> = self.is_type(|info| info.kind == crate::shapes::Kind::Code);
+        for (row, of) in self.objects.type_id.iter().enumerate() {
+            if code[of.0 as usize] {
+                let at = RemoteAddr(self.objects.address.get(row));
+                let units = self
+                    .visitor
+                    .reader
+                    .u64(at.add(layout.object.ob_size.into()));
+                cache.entries += 1;
+                // A code object counts its code in units of two bytes.
+                cache.bytes += units.unwrap_or(0).min(1 << 30) * 2;
+            }
+        }
+        cache
+    }
+
+    fn is_type(&self, test: impl Fn(&crate::types::TypeInfo) -> bool) -> Vec<bool> {
+        self.found.types.infos().iter().map(test).collect()
+    }
+
+    fn module_caches(&self) -> Vec<Cache> {
+        let layout = self.visitor.layout;
+        let modules = || self.roots.iter().filter(|r| r.kind == RootKind::Module);
+        let mut caches = Vec::new();
+        for (module, attribute, what) in MODULE_CACHES {
+            let Some(root) = modules().find(|root| root.name == *module) else {
+                continue;
+            };
+            let namespace = root.object.add(layout.module.md_dict.into());
+            let namespace = self.visitor.reader.pointer(namespace).unwrap_or_default();
+            let dict = dicts::get(self.visitor.reader, layout, namespace, attribute);
+            if let Some(dict) = dict.filter(|&dict| self.is_dict(dict)) {
+                let (entries, bytes) = self.dict_contents(dict);
+                caches.push(Cache {
+                    name: format!("{module}.{attribute} ({what})"),
+                    entries,
+                    bytes,
+                });
+            }
+        }
+        caches
+    }
+
+    /// Entries of a dictionary, and the bytes of the dictionary, its keys and its values.
+    fn dict_contents(&self, dict: RemoteAddr) -> (u64, u64) {
+        let (mut entries, mut bytes) = (0, self.size(dict));
+        if let Ok(Some(dict)) = Dict::read(self.visitor.reader, self.visitor.layout, dict) {
+            let _ = dict.for_each(self.visitor.reader, self.visitor.layout, |_, key, value| {
+                entries += 1;
+                bytes += self.size(key) + self.size(value);
+            });
+        }
+        (entries, bytes)
+    }
+
+    fn size(&self, at: RemoteAddr) -> u64 {
+        let row = self.found.objects.rank(at.0);
+        row.map_or(0, |row| self.objects.size.get(row as usize))
+    }
+
+    /// Functions under `functools.lru_cache` or `functools.cache`, those with the most bytes
+    /// first: entries, and bytes of the table, its keys, and the results where each is in one
+    /// link of the ring.
+    fn lru_caches(&self) -> Vec<Cache> {
+        let wrappers = self.is_type(|info| {
+            &*info.qualname == "_lru_cache_wrapper" && info.basicsize == u64::from(lru_cache::SIZE)
+        });
+        let mut caches = Vec::new();
+        for (row, of) in self.objects.type_id.iter().enumerate() {
+            if !wrappers[of.0 as usize] {
+                continue;
+            }
+            let at = RemoteAddr(self.objects.address.get(row));
+            let dict = self.visitor.reader.pointer(at.add(lru_cache::CACHE.into()));
+            let Some(dict) = dict.ok().filter(|&dict| self.is_dict(dict)) else {
+                continue;
+            };
+            let (entries, bytes) = self.dict_contents(dict);
+            caches.push(Cache {
+                name: format!("lru_cache of {}", self.wrapped(at)),
+                entries,
+                bytes,
+            });
+        }
+        caches.sort_by_key(|cache| std::cmp::Reverse(cache.bytes));
+        caches
+    }
+
+    /// `module.qualname` of the function that a wrapper wraps.
+    fn wrapped(&self, wrapper: RemoteAddr) -> String {
+        let f = &self.visitor.layout.function;
+        let (reader, layout) = (self.visitor.reader, self.visitor.layout);
+        let function = reader
+            .pointer(wrapper.add(lru_cache::FUNC.into()))
+            .unwrap_or_default();
+        let of = reader.pointer(function.add(layout.object.ob_type.into()));
+        let is_function = of
+            .ok()
+            .and_then(|of| self.found.types.known(of))
+            .is_some_and(|id| {
+                let info = self.found.types.info(id);
+                &*info.qualname == "function" && &*info.module == "builtins"
+            });
+        if !is_function {
+            return "a callable".to_owned();
+        }
+        let text = |offset: u32| {
+            let at = reader.pointer(function.add(offset.into())).ok()?;
+            strings::text(reader, layout, at)
+        };
+        let name = text(f.func_qualname).unwrap_or_else(|| "?".to_owned());
+        match text(f.func_module) {
+            Some(module) => format!("{module}.{name}"),
+            None => name,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The account of a process's memory: whose each block, chunk and resident page is.
+
+mod caches;
+mod claims;
+mod free_lists;
+mod ledger;
+mod possible;
+mod surroundings;
+mod tree;
+
+pub(crate) use caches::Caches;
+pub(crate) use claims::{Claim, Claims};
+pub(crate) use free_lists::FreeLists;
+pub(crate) use ledger::Ledger;
+pub(crate) use possible::Search;
+pub use surroundings::Surroundings;
+pub(crate) use surroundings::resident_within;
+pub(crate) use tree::Account;

@@ -1,0 +1,18 @@
+//! pymalloc's arenas, pools and blocks (CPython's Objects/obmalloc.c).
+//!
+//! A pool is 16 KiB (4 KiB in 3.9): a header of 48 bytes, then blocks of one size. Blocks up to
+//! `nextoffset` have been carved; the free ones among them form a chain through their first
+//! words. A releasing tool may have made a run in the middle the uncarved one, so blocks beyond
+//! `maxnextoffset` count as carved as well.
+
+mod account;
+mod arenas;
+mod pool;
+mod release;
+
+pub(crate) use account::{ArenaUse, BlockOwners};
+pub(crate) use arenas::{Arena, Arenas};
+pub(crate) use pool::{Live, Pool};
+
+/// Bytes of a page, the unit in which memory is given back.
+pub(crate) const PAGE: u64 = 4096;
