@@ -4,7 +4,9 @@ use crate::page::{Page, Report};
 use memshed_analysis::{
     self as analysis, Amounts, Large, Pattern, SortBy, Summary, SummaryOptions, largest, summary,
 };
-use memshed_heap::{Cache, Gc, Heap, MemoryPart, Pools, Process, SnapshotInfo};
+use memshed_heap::{
+    BlockKind, BlockUse, Cache, Gc, Heap, MemoryPart, Pools, Process, SnapshotInfo,
+};
 use serde::Serialize;
 use std::cmp::Reverse;
 
@@ -120,6 +122,34 @@ impl LargestRow {
     }
 }
 
+/// pymalloc's blocks in use of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BlocksRow {
+    /// What they are: `object`, `part` of one, entry of a `free_list`, `possible` part of
+    /// something, or `unknown`.
+    pub kind: &'static str,
+    /// How many.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl BlocksRow {
+    /// One row for each kind, whatever there is of it.
+    fn all(uses: &[BlockUse]) -> Vec<BlocksRow> {
+        let row = |kind: BlockKind| {
+            let of_kind = || uses.iter().filter(move |row| row.kind == kind);
+            let bytes = |row: &BlockUse| row.blocks.saturating_mul(row.block_size.into());
+            BlocksRow {
+                kind: kind.word(),
+                blocks: of_kind().map(|row| row.blocks).sum(),
+                bytes: of_kind().map(bytes).sum(),
+            }
+        };
+        BlockKind::ALL.map(row).to_vec()
+    }
+}
+
 /// Pools, and what follows from them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PoolsView {
@@ -168,6 +198,8 @@ pub struct InspectView {
     pub gc: Gc,
     /// The pools.
     pub pools: PoolsView,
+    /// The pools' blocks in use by what they are.
+    pub blocks: Vec<BlocksRow>,
     /// Object caches, largest first.
     pub caches: Vec<Cache>,
     /// The largest objects.
@@ -203,10 +235,21 @@ impl InspectView {
             }),
             gc: heap.gc.clone(),
             pools: PoolsView::new(&heap.pools),
+            blocks: BlocksRow::all(&heap.blocks),
             caches: by_size(&heap.caches, |cache| cache.bytes),
             largest: largest(heap, rows).iter().map(LargestRow::new).collect(),
             options: options.clone(),
         }
+    }
+}
+
+impl InspectView {
+    /// Resident bytes that are held for use to come, by Python or by the system's allocator:
+    /// parts whose names begin with `free`.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        let parts = self.memory.iter().flat_map(|part| &part.parts);
+        let free = parts.filter(|part| part.category.starts_with("free"));
+        free.map(|part| part.bytes).sum()
     }
 }
 

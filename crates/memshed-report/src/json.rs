@@ -1,6 +1,6 @@
 //! The JSON that others build on. Its shape is promised in `schema/inspect.schema.json`.
 
-use crate::inspect::{InspectView, LargestRow, ObjectsRow, PoolsView, TypeRow};
+use crate::inspect::{BlocksRow, InspectView, LargestRow, ObjectsRow, PoolsView, TypeRow};
 use memshed_heap::{Cache, Gc, MemoryPart, Process, SnapshotInfo};
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ struct Document<'a> {
     memory: &'a [MemoryPart],
     gc: &'a Gc,
     pools: &'a PoolsView,
+    blocks: &'a [BlocksRow],
     caches: &'a [Cache],
     largest: &'a [LargestRow],
 }
@@ -35,6 +36,7 @@ pub(crate) fn inspect(view: &InspectView) -> serde_json::Value {
         memory: &view.memory,
         gc: &view.gc,
         pools: &view.pools,
+        blocks: &view.blocks,
         caches: &view.caches,
         largest: &view.largest,
     };

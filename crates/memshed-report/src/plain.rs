@@ -55,27 +55,29 @@ fn objects(view: &InspectView) -> String {
     )
 }
 
-/// What the objects take, by the allocators' account where there is one.
+/// What the objects take of the resident memory; what the allocators gave for them where nothing
+/// is known of the pages.
 fn held_by_objects(view: &InspectView) -> u64 {
-    match view.objects.allocated_bytes {
-        0 => view.objects.bytes,
-        allocated => allocated,
+    let part = view.memory.iter().find(|p| p.category == "python_objects");
+    match part.map_or(0, |part| part.bytes) {
+        0 => view.objects.allocated_bytes.max(view.objects.bytes),
+        resident => resident,
     }
 }
 
 fn free(view: &InspectView) -> Option<String> {
-    let pools = &view.pools.pools;
-    if pools.pools == 0 {
+    let free = view.free_bytes();
+    if free == 0 {
         return None;
     }
-    let returnable = match pools.releasable_bytes {
+    let returnable = match view.pools.pools.releasable_bytes {
         0 => "none of that could be given back now".to_string(),
         n => format!("{} of that could be given back now", bytes(n)),
     };
     Some(format!(
         "{} ({}) is free but held for new objects; {returnable}.",
-        bytes(pools.free_bytes),
-        share(pools.free_bytes, view.process.rss_bytes),
+        bytes(free),
+        share(free, view.process.rss_bytes),
     ))
 }
 
@@ -98,7 +100,7 @@ fn next(view: &InspectView) -> String {
     let largest = view.largest.first().map_or(0, |largest| largest.bytes);
     let own = view.heaviest.iter().find(|t| t.name.contains('.'));
     let advice = match own {
-        _ if of_rss(view.pools.pools.free_bytes) > 0.3 => {
+        _ if of_rss(view.free_bytes()) > 0.3 => {
             "much was freed that the system does not get back: see \"Memory pools\" below".into()
         }
         _ if of_rss(largest) > 0.1 => {

@@ -1,9 +1,15 @@
 //! The text of `memshed inspect`.
 
 use crate::inspect::{InspectView, TypeRow};
-use crate::page::{Column, DIM, Page, WARN, harmless, styled};
+use crate::page::{Column, DIM, Page, WARN, harmless, shorten, styled};
 use crate::units::{bytes, count, duration, plural, share, signed};
 use crate::{plain, words};
+use memshed_heap::MemoryPart;
+
+/// Parts of a category that are shown unless all are asked for.
+const PARTS: usize = 4;
+/// Characters of a part's name.
+const PART_WIDTH: usize = 36;
 
 /// The whole report.
 pub(crate) fn inspect(view: &InspectView, page: &Page) -> String {
@@ -101,16 +107,24 @@ fn memory(view: &InspectView, page: &Page) -> String {
     }
     let whole = view.process.rss_bytes;
     let widest = view.memory.iter().map(|p| p.bytes).max().unwrap_or(0);
-    let rows = view.memory.iter().map(|part| {
+    let mut rows = Vec::new();
+    for part in &view.memory {
         let (name, remark) = words::category(&part.category);
-        vec![
+        rows.push(vec![
             harmless(name),
             bytes(part.bytes),
             share(part.bytes, whole),
             page.bar(part.bytes, widest, 20),
             remark.to_string(),
-        ]
-    });
+        ]);
+        for part in shown_parts(part, whole, view.options.top == 0) {
+            rows.push(vec![
+                format!("  {}", shorten(&harmless(&part.category), PART_WIDTH)),
+                bytes(part.bytes),
+                share(part.bytes, whole),
+            ]);
+        }
+    }
     let columns = [
         ("CATEGORY", Column::Left),
         ("RESIDENT", Column::Right),
@@ -118,7 +132,15 @@ fn memory(view: &InspectView, page: &Page) -> String {
         ("", Column::Left),
         ("", Column::Remark),
     ];
-    page.heading("Where the memory is") + &page.table(&columns, rows.collect())
+    page.heading("Where the memory is") + &page.table(&columns, rows)
+}
+
+/// The parts of a category that are worth a line: at most [`PARTS`], each a hundredth of the
+/// whole or more; or `all`.
+fn shown_parts(part: &MemoryPart, whole: u64, all: bool) -> impl Iterator<Item = &MemoryPart> {
+    let most = if all { usize::MAX } else { PARTS };
+    let large = move |part: &&MemoryPart| all || part.bytes >= whole / 100;
+    part.parts.iter().filter(large).take(most)
 }
 
 /// As many of `rows` as are asked for, and the sum of the rest.
@@ -265,14 +287,7 @@ fn pools(view: &InspectView, page: &Page) -> String {
             plural(pools.free_pools, "pool"),
         ),
     );
-    out += &fact(
-        page,
-        "returnable",
-        &format!(
-            "{} could go back to the system as things stand",
-            bytes(pools.releasable_bytes)
-        ),
-    );
+    out += &fact(page, "returnable", &words::returnable(pools));
     out += &fact(
         page,
         "scattered",

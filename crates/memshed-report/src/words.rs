@@ -1,7 +1,7 @@
 //! What categories, methods and problems mean, in plain words.
 
-use crate::units::{duration, signed};
-use memshed_heap::{Method, Problem, SnapshotInfo};
+use crate::units::{bytes, duration, signed};
+use memshed_heap::{Method, Pools, Problem, SnapshotInfo};
 
 /// A category of memory for people: what it is called, and what it is. Categories that are not
 /// known here are called what they are.
@@ -22,6 +22,29 @@ pub(crate) fn category(name: &str) -> (&str, &'static str) {
         "kernel" => ("kernel", "pages that the kernel lends"),
         "unexplained" => ("unexplained", "what memshed cannot attribute"),
         other => (other, ""),
+    }
+}
+
+/// What could be given back as things stand, and where it is.
+pub(crate) fn returnable(pools: &Pools) -> String {
+    let r = &pools.releasable;
+    let parts = [
+        (r.free_pools + r.arena_tops, "in free pools"),
+        (r.used_pools, "between objects"),
+        (r.malloc, "in malloc"),
+    ];
+    let parts = parts.iter().filter(|(n, _)| *n > 0);
+    let parts: Vec<String> = parts
+        .map(|(n, what)| format!("{} {what}", bytes(*n)))
+        .collect();
+    match parts.as_slice() {
+        [] => "nothing could go back to the system as things stand".to_owned(),
+        [one] => format!("{one} could go back to the system as things stand"),
+        more => format!(
+            "{} could go back to the system as things stand: {}",
+            bytes(pools.releasable_bytes),
+            more.join(", ")
+        ),
     }
 }
 

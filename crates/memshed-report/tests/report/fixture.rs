@@ -2,7 +2,7 @@
 
 use memshed_heap::{
     Cache, Container, Gc, Generation, Heap, Label, LabelKind, MemoryPart, Method, ObjectId,
-    Objects, Pools, Problem, Process, Root, RootKind, SnapshotInfo, Type, TypeId,
+    Objects, Pools, Problem, Process, Releasable, Root, RootKind, SnapshotInfo, Type, TypeId,
 };
 
 /// The heap.
@@ -166,23 +166,43 @@ fn pools() -> Pools {
         used_bytes: 9_000_000,
         free_bytes: 3_500_000,
         releasable_bytes: 417_792,
+        releasable: Releasable {
+            free_pools: 393_216,
+            arena_tops: 16_384,
+            used_pools: 8_192,
+            malloc: 0,
+        },
     }
 }
 
 fn memory() -> Vec<MemoryPart> {
-    [
-        ("python_objects", 60_000_000),
-        ("python_free", 3_500_000),
-        ("libraries", 12_000_000),
-        ("malloc", 14_500_000),
-        ("unexplained", 10_000_000),
+    let part = |name: &str, bytes| MemoryPart::new(name, bytes);
+    vec![
+        MemoryPart::sum(
+            "python_objects",
+            vec![
+                part("small objects", 41_000_000),
+                part("small tables and buffers", 9_500_000),
+                part("large ones", 9_500_000),
+            ],
+        ),
+        MemoryPart::sum(
+            "python_free",
+            vec![
+                part("free blocks between objects", 3_000_000),
+                part("free pools", 500_000),
+            ],
+        ),
+        part("libraries", 12_000_000),
+        MemoryPart::sum(
+            "malloc",
+            vec![
+                part("in use, for pyexpat.xmlparser", 14_000_000),
+                part("free", 500_000),
+            ],
+        ),
+        part("unexplained", 10_000_000),
     ]
-    .into_iter()
-    .map(|(category, bytes)| MemoryPart {
-        category: category.into(),
-        bytes,
-    })
-    .collect()
 }
 
 fn caches() -> Vec<Cache> {
