@@ -89,6 +89,23 @@ impl Addresses {
         Some(first + within)
     }
 
+    /// The first row whose address is not below `address`, if the column is sorted; the number of
+    /// rows if there is none.
+    pub fn lower_bound(&self, address: u64) -> usize {
+        let high = (address >> 32) as u32;
+        let at = self.runs.partition_point(|run| run.high < high);
+        let first = self
+            .runs
+            .get(at)
+            .map_or(self.low.len(), |r| r.first as usize);
+        if self.runs.get(at).is_none_or(|run| run.high != high) {
+            return first;
+        }
+        let next = self.runs.get(at + 1).map(|run| run.first as usize);
+        let low = &self.low[first..next.unwrap_or(self.low.len())];
+        first + low.partition_point(|&low| low < address as u32)
+    }
+
     /// Makes room for exactly `rows` more.
     pub(crate) fn reserve_exact(&mut self, rows: usize) {
         self.low.reserve_exact(rows);
@@ -134,6 +151,10 @@ mod tests {
                 prop_assert_eq!(column.find(address), Some(row));
                 let next = address.wrapping_add(1);
                 prop_assert_eq!(column.find(next), addresses.binary_search(&next).ok());
+                for at in [address, next] {
+                    let bound = addresses.partition_point(|&one| one < at);
+                    prop_assert_eq!(column.lower_bound(at), bound);
+                }
             }
         }
     }

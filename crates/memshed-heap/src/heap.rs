@@ -192,6 +192,8 @@ pub struct Heap {
     pub pool_table: crate::pools::PoolTable,
     /// pymalloc's blocks in use, by what they are and their size.
     pub blocks: Vec<crate::pools::BlockUse>,
+    /// Parts of objects in mostly empty pools and arenas, sorted by address.
+    pub sparse_parts: Vec<crate::pools::SparsePart>,
     /// Object caches.
     pub caches: Vec<Cache>,
     /// Resident bytes by category; sums to `process.rss_bytes`.

@@ -18,7 +18,7 @@ pub use facts::{
 };
 pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};
-pub use pools::{BlockKind, BlockUse, PoolTable};
+pub use pools::{BlockKind, BlockUse, PoolTable, SparsePart};
 pub use sizes::Sizes;
 pub use snapshot::SnapshotError;
 pub use strings::{StringId, Strings};

@@ -39,6 +39,18 @@ impl PoolTable {
     }
 }
 
+/// A block that is a part of an object and lies in a pool or arena that is mostly empty, which it
+/// helps to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SparsePart {
+    /// Where it begins.
+    pub address: u64,
+    /// Its bytes.
+    pub bytes: u32,
+    /// The object that it is a part of.
+    pub owner: crate::heap::ObjectId,
+}
+
 /// What blocks in use are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]

@@ -7,8 +7,8 @@ use crate::facts::{
     Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
     SnapshotInfo,
 };
-use crate::heap::Heap;
-use crate::pools::{BlockKind, BlockUse};
+use crate::heap::{Heap, ObjectId};
+use crate::pools::{BlockKind, BlockUse, SparsePart};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
@@ -270,6 +270,36 @@ pub(super) fn read_blocks(batch: &Batch, to: &mut Vec<BlockUse>) -> Result<(), S
             kind: BlockKind::from_word(kind).ok_or_else(|| format!("no kind {kind:?}"))?,
             block_size: unsigned_int(sizes[row])?,
             blocks: unsigned(blocks[row])?,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn sparse_parts(parts: &[SparsePart]) -> Vec<ArrayRef> {
+    vec![
+        longs(parts.iter().map(|part| part.address)),
+        super::write::ints(parts.iter().map(|part| part.bytes)),
+        super::write::ints(parts.iter().map(|part| part.owner.0)),
+    ]
+}
+
+/// Takes over parts of objects, of which there are `objects`.
+pub(super) fn read_sparse_parts(
+    batch: &Batch,
+    objects: usize,
+    to: &mut Vec<SparsePart>,
+) -> Result<(), String> {
+    let addresses = batch.longs("address")?;
+    let bytes = batch.ints("bytes")?;
+    for (row, &owner) in batch.ints("owner")?.iter().enumerate() {
+        let owner = unsigned_int(owner)?;
+        if owner as usize >= objects {
+            return Err(format!("there is no object {owner}"));
+        }
+        to.push(SparsePart {
+            address: unsigned(addresses[row])?,
+            bytes: unsigned_int(bytes[row])?,
+            owner: ObjectId(owner),
         });
     }
     Ok(())

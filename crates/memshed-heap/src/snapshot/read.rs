@@ -250,6 +250,9 @@ impl Source<'_> {
         process.scan(|batch| facts::read_process(batch, heap))?;
         self.open(Table::Blocks)?
             .scan(|batch| facts::read_blocks(batch, &mut heap.blocks))?;
+        let objects = heap.objects.len();
+        self.open(Table::SparseParts)?
+            .scan(|batch| facts::read_sparse_parts(batch, objects, &mut heap.sparse_parts))?;
         self.open(Table::Generations)?
             .scan(|batch| facts::read_generations(batch, &mut heap.gc.generations))?;
         self.open(Table::Caches)?

@@ -28,6 +28,7 @@ pub(super) enum Table {
     Roots,
     Pools,
     Blocks,
+    SparseParts,
     Process,
     Generations,
     Caches,
@@ -138,6 +139,11 @@ const POOLS: &[Column] = &[
     column("capacity", Int),
     column("resident", Int),
 ];
+const SPARSE_PARTS: &[Column] = &[
+    column("address", Long).delta(),
+    column("bytes", Int),
+    column("owner", Int),
+];
 const BLOCKS: &[Column] = &[
     column("kind", Text),
     column("block_size", Int),
@@ -207,7 +213,7 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 13] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
@@ -215,6 +221,7 @@ impl Table {
         Table::Roots,
         Table::Pools,
         Table::Blocks,
+        Table::SparseParts,
         Table::Process,
         Table::Generations,
         Table::Caches,
@@ -241,6 +248,7 @@ impl Table {
             Table::Roots => ("roots", ROOTS),
             Table::Pools => ("pools", POOLS),
             Table::Blocks => ("blocks", BLOCKS),
+            Table::SparseParts => ("sparse_parts", SPARSE_PARTS),
             Table::Process => ("process", PROCESS),
             Table::Generations => ("generations", GENERATIONS),
             Table::Caches => ("caches", CACHES),

@@ -107,6 +107,12 @@ impl SnapshotWriter {
         self.table(Table::Blocks, |table| {
             table.write(facts::blocks(&heap.blocks))
         })?;
+        self.table(Table::SparseParts, |table| {
+            for parts in heap.sparse_parts.chunks(BATCH_ROWS) {
+                table.write(facts::sparse_parts(parts))?;
+            }
+            Ok(())
+        })?;
         self.table(Table::Process, |table| table.write(facts::process(heap)))?;
         self.table(Table::Generations, |table| {
             table.write(facts::generations(&heap.gc))
@@ -180,6 +186,9 @@ impl SnapshotWriter {
         }
         if !heap.roots.is_sorted_by_key(|root| root.object) {
             return Err(self.unwritable("its roots are not sorted by object"));
+        }
+        if !heap.sparse_parts.iter().all(|part| object(part.owner)) {
+            return Err(self.unwritable("a part belongs to no object"));
         }
         let pools = &heap.pool_table;
         let lengths = [

@@ -3,7 +3,7 @@
 use memshed_heap::{
     BlockKind, BlockUse, Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind,
     MemoryPart, Method, ObjectId, Objects, Pools, Problem, Process, Releasable, Root, RootKind,
-    Sizes, SnapshotInfo, StringId, Type, TypeId,
+    Sizes, SnapshotInfo, SparsePart, StringId, Type, TypeId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -262,6 +262,7 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(found.caches, expected.caches);
     assert_eq!(found.memory, expected.memory);
     assert_eq!(found.blocks, expected.blocks);
+    assert_eq!(found.sparse_parts, expected.sparse_parts);
     assert_eq!(found.types, expected.types);
     assert_eq!(found.roots, expected.roots);
     assert_eq!(found.names, expected.names);
@@ -315,6 +316,11 @@ pub fn example(count: u32) -> Heap {
     heap.gc.generations = vec![Generation::default(); 3];
     heap.caches.push(Cache::default());
     heap.memory.push(MemoryPart::default());
+    heap.sparse_parts.push(SparsePart {
+        address: 1 << 40,
+        bytes: 512,
+        owner: ObjectId(0),
+    });
     heap.blocks.push(BlockUse {
         kind: BlockKind::Object,
         block_size: 64,
