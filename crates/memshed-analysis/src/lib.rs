@@ -8,11 +8,13 @@
 mod holders;
 mod largest;
 mod pattern;
+mod pins;
 mod summary;
 
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest};
 pub use pattern::Pattern;
+pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 
 use memshed_heap::{Heap, ObjectId};

@@ -1,6 +1,6 @@
 //! How many bytes an object takes: as `sys.getsizeof` says, and as the allocators gave.
 
-use crate::account::{Claim, Ledger};
+use crate::account::{Claim, Ledger, Owner};
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
 use crate::layouts::private::{bytes_io, deque, odict};
@@ -233,11 +233,12 @@ impl<M: Memory> Visitor<'_, M> {
         let (reader, layout) = (self.reader, self.layout);
         let needed = self.own_block(at, info)?;
         let block = at.sub(info.pre_header);
-        let mut bytes = ledger.enter(reader, layout, block, needed, (type_id, Claim::Object));
+        let owner = |claim| Owner { at, type_id, claim };
+        let mut bytes = ledger.enter(reader, layout, block, needed, owner(Claim::Object));
         if info.has_parts() {
             self.parts(at, info, &mut |part| {
-                let given =
-                    ledger.enter(reader, layout, part.at, part.bytes, (type_id, Claim::Part));
+                let part_owner = owner(Claim::Part);
+                let given = ledger.enter(reader, layout, part.at, part.bytes, part_owner);
                 if part.kind != PartKind::SharedKeys {
                     bytes += given;
                 }

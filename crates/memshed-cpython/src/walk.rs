@@ -17,7 +17,7 @@ use crate::python::{Python, WalkError};
 use crate::read::Reader;
 use crate::roots::RawRoot;
 use crate::types::Types;
-use memshed_heap::{Edges, Gc, Heap, ObjectId, Root, RootKind, StringId, Strings};
+use memshed_heap::{Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, StringId, Strings};
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -93,6 +93,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             arenas.join(python.arenas(reader, interpreter, &problems)?);
         }
         memory.prefetch(&arenas.ranges());
+        arenas.find_sparse(reader, layout);
 
         let visitor = Visitor {
             reader,
@@ -235,7 +236,18 @@ impl<'m, M: Memory> Walk<'m, M> {
             arena_ranges: &self.arenas.whole_ranges(),
             type_names: &|id| self.found.types.info(id).full_name(),
         };
+        let rank = |at| self.found.objects.rank(at).map(ObjectId);
+        let parts = ledger.sparse_parts().into_iter();
+        let parts = parts.filter_map(|(address, owner, bytes)| {
+            let owner = rank(owner)?;
+            Some(SparsePart {
+                address,
+                bytes,
+                owner,
+            })
+        });
         Heap {
+            sparse_parts: parts.collect(),
             memory: account.tree(),
             blocks: pools.block_uses(),
             pools: pools.sum,

@@ -1,6 +1,7 @@
 //! The view behind `memshed inspect`: what the text and the JSON renderer show.
 
 use crate::page::{Page, Report};
+use crate::pins::PinsView;
 use memshed_analysis::{
     self as analysis, Amounts, Large, Pattern, SortBy, Summary, SummaryOptions, largest, summary,
 };
@@ -12,6 +13,8 @@ use std::cmp::Reverse;
 
 /// Rows of the largest objects where all were asked for.
 const MANY: usize = 100;
+/// Arenas that are listed one by one.
+const EMPTIEST: usize = 5;
 /// The category of what has no other.
 const UNEXPLAINED: &str = "unexplained";
 
@@ -202,6 +205,8 @@ pub struct InspectView {
     pub blocks: Vec<BlocksRow>,
     /// Object caches, largest first.
     pub caches: Vec<Cache>,
+    /// Who keeps mostly empty arenas and pools.
+    pub pins: PinsView,
     /// The largest objects.
     pub largest: Vec<LargestRow>,
     /// What was asked for.
@@ -236,6 +241,10 @@ impl InspectView {
             gc: heap.gc.clone(),
             pools: PoolsView::new(&heap.pools),
             blocks: BlocksRow::all(&heap.blocks),
+            pins: PinsView::new(&analysis::pins(
+                heap,
+                if options.top == 0 { MANY } else { EMPTIEST },
+            )),
             caches: by_size(&heap.caches, |cache| cache.bytes),
             largest: largest(heap, rows).iter().map(LargestRow::new).collect(),
             options: options.clone(),

@@ -1,6 +1,7 @@
 //! The JSON that others build on. Its shape is promised in `schema/inspect.schema.json`.
 
 use crate::inspect::{BlocksRow, InspectView, LargestRow, ObjectsRow, PoolsView, TypeRow};
+use crate::pins::PinsView;
 use memshed_heap::{Cache, Gc, MemoryPart, Process, SnapshotInfo};
 use serde::Serialize;
 
@@ -20,6 +21,7 @@ struct Document<'a> {
     gc: &'a Gc,
     pools: &'a PoolsView,
     blocks: &'a [BlocksRow],
+    pins: &'a PinsView,
     caches: &'a [Cache],
     largest: &'a [LargestRow],
 }
@@ -37,6 +39,7 @@ pub(crate) fn inspect(view: &InspectView) -> serde_json::Value {
         gc: &view.gc,
         pools: &view.pools,
         blocks: &view.blocks,
+        pins: &view.pins,
         caches: &view.caches,
         largest: &view.largest,
     };

@@ -6,6 +6,7 @@ mod doctor;
 mod inspect;
 mod json;
 mod page;
+mod pins;
 mod plain;
 mod ps;
 mod snapshot;

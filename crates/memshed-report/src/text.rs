@@ -8,6 +8,8 @@ use memshed_heap::MemoryPart;
 
 /// Parts of a category that are shown unless all are asked for.
 const PARTS: usize = 4;
+/// Rows of those that keep half-empty memory.
+const PINNERS: usize = 5;
 /// Characters of a part's name.
 const PART_WIDTH: usize = 36;
 
@@ -29,14 +31,20 @@ pub(crate) fn inspect(view: &InspectView, page: &Page) -> String {
     out.push_str(&largest(view, page));
     out.push_str(&collector(view, page));
     out.push_str(&pools(view, page));
+    let rows = if view.options.top == 0 { 0 } else { PINNERS };
+    out.push_str(&view.pins.text(page, view.process.rss_bytes, rows));
     out.push_str(&caches(view, page));
     out
 }
 
 /// A line of the header: a dimmed name and what it says.
 fn fact(page: &Page, name: &str, says: &str) -> String {
-    const WIDTH: usize = 12;
-    let wrapped = page.wrap(&format!("  {name:WIDTH$}{says}"), WIDTH + 2);
+    named(page, 12, name, says)
+}
+
+/// The same with room of `width` for the name.
+fn named(page: &Page, width: usize, name: &str, says: &str) -> String {
+    let wrapped = page.wrap(&format!("  {name:width$}{says}"), width + 2);
     format!("{}\n", wrapped.replacen(name, &styled(DIM, name), 1))
 }
 
@@ -106,18 +114,17 @@ fn memory(view: &InspectView, page: &Page) -> String {
         return String::new();
     }
     let whole = view.process.rss_bytes;
+    let all = view.options.top == 0;
     let widest = view.memory.iter().map(|p| p.bytes).max().unwrap_or(0);
     let mut rows = Vec::new();
     for part in &view.memory {
-        let (name, remark) = words::category(&part.category);
         rows.push(vec![
-            harmless(name),
+            harmless(words::category(&part.category).0),
             bytes(part.bytes),
             share(part.bytes, whole),
             page.bar(part.bytes, widest, 20),
-            remark.to_string(),
         ]);
-        for part in shown_parts(part, whole, view.options.top == 0) {
+        for part in shown_parts(part, whole, all) {
             rows.push(vec![
                 format!("  {}", shorten(&harmless(&part.category), PART_WIDTH)),
                 bytes(part.bytes),
@@ -130,9 +137,18 @@ fn memory(view: &InspectView, page: &Page) -> String {
         ("RESIDENT", Column::Right),
         ("SHARE", Column::Right),
         ("", Column::Left),
-        ("", Column::Remark),
     ];
-    page.heading("Where the memory is") + &page.table(&columns, rows)
+    let mut out = page.heading("Where the memory is") + &page.table(&columns, rows);
+    out += &page.heading("What that is, and whether it can shrink");
+    for part in view
+        .memory
+        .iter()
+        .filter(|part| all || part.bytes >= whole / 100)
+    {
+        let (name, meaning) = words::category(&part.category);
+        out += &named(page, 16, &harmless(name), meaning);
+    }
+    out
 }
 
 /// The parts of a category that are worth a line: at most [`PARTS`], each a hundredth of the

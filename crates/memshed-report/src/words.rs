@@ -3,23 +3,52 @@
 use crate::units::{bytes, duration, signed};
 use memshed_heap::{Method, Pools, Problem, SnapshotInfo};
 
-/// A category of memory for people: what it is called, and what it is. Categories that are not
-/// known here are called what they are.
+/// A category of memory for people: what it is called, and what it is and whether it can shrink.
+/// Categories that are not known here are called what they are.
 pub(crate) fn category(name: &str) -> (&str, &'static str) {
     match name {
-        "python_objects" => ("Python objects", "with their tables and buffers"),
-        "python_caches" => ("free lists", "unused objects kept for reuse"),
-        "python_free" => ("Python, free", "held for new objects"),
-        "python_overhead" => ("pool headers", "how pools are told apart"),
-        "python_internal" => ("interpreter", "frames, tables of C code"),
-        "malloc" => ("malloc", "C libraries, and what is free"),
-        "anonymous" => ("anonymous", "memory that libraries map"),
-        "stacks" => ("stacks", "one for each thread"),
-        "libraries" => ("libraries", "code and data of libraries"),
-        "files" => ("files", "files mapped into memory"),
-        "shared" => ("shared", "shared with other processes"),
+        "python_objects" => (
+            "Python objects",
+            "what the program has made; shrinks when it lets go of it",
+        ),
+        "python_caches" => (
+            "free lists",
+            "unused objects that are kept for the next ones; few, and emptied by a full collection",
+        ),
+        "python_free" => (
+            "Python, free",
+            "room for new objects; whole free pages could go back, the rest when the objects \
+             around it die",
+        ),
+        "python_overhead" => (
+            "pool headers",
+            "how Python tells its pools apart; goes with them",
+        ),
+        "python_internal" => (
+            "interpreter",
+            "frames and tables of C code; stays about as it is",
+        ),
+        "malloc" => (
+            "malloc",
+            "what C code has asked for, and what it has freed: the free pages could go back \
+             (malloc_trim)",
+        ),
+        "anonymous" => (
+            "anonymous",
+            "memory that libraries have mapped; theirs to give back",
+        ),
+        "stacks" => ("stacks", "one for each thread; goes when the thread ends"),
+        "libraries" => (
+            "libraries",
+            "code and data of libraries; most of it is shared with other processes",
+        ),
+        "files" => (
+            "files",
+            "files mapped into memory; the system takes it back when it needs room",
+        ),
+        "shared" => ("shared", "memory shared with other processes"),
         "devices" => ("devices", "memory of devices"),
-        "kernel" => ("kernel", "pages that the kernel lends"),
+        "kernel" => ("kernel", "pages that the kernel lends; they cost nothing"),
         "unexplained" => ("unexplained", "what memshed cannot attribute"),
         other => (other, ""),
     }

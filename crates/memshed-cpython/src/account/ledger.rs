@@ -7,8 +7,8 @@ use crate::pymalloc::Arenas;
 use crate::read::Reader;
 use memshed_malloc::MappedChunk;
 use memshed_target::{Memory, Range, RemoteAddr};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where a block lies, and how large it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum Place {
         start: u64,
         /// Its bytes.
         size: u32,
+        /// Whether most of the pool, or of its arena, is free.
+        sparse: bool,
     },
     /// A chunk of the system's allocator, header included.
     Chunk(Range),
@@ -43,6 +45,19 @@ pub(crate) struct Ledger<'a> {
     outside: Vec<AtomicU64>,
     /// Memory of objects that is in no allocator's hands that are known.
     elsewhere: Mutex<Vec<(Range, u32)>>,
+    /// Parts in sparse pools and arenas: address, owner, bytes.
+    sparse: Mutex<Vec<(u64, u64, u32)>>,
+}
+
+/// What owns a block, or a part of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    /// The object.
+    pub(crate) at: RemoteAddr,
+    /// Its type.
+    pub(crate) type_id: u32,
+    /// Whether the block is the object's own, or a part.
+    pub(crate) claim: Claim,
 }
 
 impl<'a> Ledger<'a> {
@@ -63,6 +78,7 @@ impl<'a> Ledger<'a> {
             mapped: (0..mapped).map(|_| AtomicU32::new(0)).collect(),
             outside: (0..types).map(|_| AtomicU64::new(0)).collect(),
             elsewhere: Mutex::default(),
+            sparse: Mutex::default(),
         }
     }
 
@@ -74,9 +90,14 @@ impl<'a> Ledger<'a> {
         layout: &Layout,
         at: RemoteAddr,
     ) -> Place {
-        if let Some(block) = self.arenas.block_of(reader, layout, at) {
-            let (start, size) = (block.start, block.size);
-            return Place::Pool { start, size };
+        if let Some((arena, pool)) = self.arenas.pool_of(reader, layout, at)
+            && let Some(block) = pool.block_of(at)
+        {
+            return Place::Pool {
+                start: block.start,
+                size: block.size,
+                sparse: arena.sparse || pool.is_sparse(),
+            };
         }
         let after = self.statics.partition_point(|r| r.start <= at.0);
         if after > 0 && self.statics[after - 1].contains(at) {
@@ -95,8 +116,8 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Enters that the block that holds `at` belongs to an object of type `type_id`, which needs
-    /// `needed` bytes from there on. Returns the bytes that the allocator gave for it.
+    /// Enters that the block that holds `at` belongs to `owner`, which needs `needed` bytes from
+    /// there on. Returns the bytes that the allocator gave for it.
     #[inline]
     pub(crate) fn enter<M: Memory>(
         &self,
@@ -104,11 +125,19 @@ impl<'a> Ledger<'a> {
         layout: &Layout,
         at: RemoteAddr,
         needed: u64,
-        (type_id, claim): (u32, Claim),
+        owner: Owner,
     ) -> u64 {
+        let Owner { type_id, claim, .. } = owner;
         match self.place(reader, layout, at) {
-            Place::Pool { start, size } => {
-                self.claims.claim(start, claim);
+            Place::Pool {
+                start,
+                size,
+                sparse,
+            } => {
+                let new = self.claims.claim(start, claim);
+                if new && sparse && claim == Claim::Part {
+                    lock(&self.sparse).push((start, owner.at.0, size));
+                }
                 size.into()
             }
             Place::Static => 0,
@@ -129,10 +158,8 @@ impl<'a> Ledger<'a> {
             Place::Elsewhere => {
                 let (start, end) = (at.0, at.0.saturating_add(needed));
                 // Whole pages only: less than that says nothing about whose they are.
-                if needed >= crate::pymalloc::PAGE
-                    && let Ok(mut list) = self.elsewhere.lock()
-                {
-                    list.push((Range { start, end }, type_id));
+                if needed >= crate::pymalloc::PAGE {
+                    lock(&self.elsewhere).push((Range { start, end }, type_id));
                 }
                 needed
             }
@@ -158,13 +185,18 @@ impl<'a> Ledger<'a> {
             .is_some_and(|taken| taken.load(Ordering::Relaxed) != 0)
     }
 
+    /// Parts of objects in pools and arenas that are mostly free, in order of address: address,
+    /// owner's address, bytes.
+    pub(crate) fn sparse_parts(&self) -> Vec<(u64, u64, u32)> {
+        let mut parts = std::mem::take(&mut *lock(&self.sparse));
+        parts.sort_unstable();
+        parts
+    }
+
     /// Memory of objects that is in no known allocator's hands, with the type of its owner, in
     /// order of address and without overlaps.
     pub(crate) fn elsewhere(&self) -> Vec<(Range, u32)> {
-        let mut list = match self.elsewhere.lock() {
-            Ok(list) => list.clone(),
-            Err(poisoned) => poisoned.into_inner().clone(),
-        };
+        let mut list = lock(&self.elsewhere).clone();
         list.sort_unstable();
         let mut end = 0;
         for (range, _) in &mut list {
@@ -174,6 +206,11 @@ impl<'a> Ledger<'a> {
         list.retain(|(range, _)| !range.is_empty());
         list
     }
+}
+
+/// What a lock holds; whoever panicked with it has only ever added to a list.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Bytes of a chunk's header before what the program uses (malloc/malloc.c).

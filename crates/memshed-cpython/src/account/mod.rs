@@ -11,7 +11,7 @@ mod tree;
 pub(crate) use caches::Caches;
 pub(crate) use claims::{Claim, Claims};
 pub(crate) use free_lists::FreeLists;
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Ledger, Owner};
 pub(crate) use possible::Search;
 pub use surroundings::Surroundings;
 pub(crate) use surroundings::resident_within;

@@ -161,7 +161,7 @@ impl<M: Memory> Search<'_, '_, M> {
     fn claim(&self, at: RemoteAddr, holder: Holder, progress: &mut Progress) {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         match self.ledger.place(reader, layout, at) {
-            Place::Pool { start, size } => {
+            Place::Pool { start, size, .. } => {
                 // An object's address lies behind its collector's header.
                 if at.0 - start <= 32 && self.is_live(start) && self.take(start) {
                     let end = start + u64::from(size);
@@ -193,7 +193,7 @@ impl<M: Memory> Search<'_, '_, M> {
             return false;
         }
         let pool = self.arenas.pool_of(reader, layout, RemoteAddr(start));
-        let live = pool.and_then(|pool| Some((pool, pool.live(reader)?)));
+        let live = pool.and_then(|(_, pool)| Some((pool, pool.live(reader)?)));
         live.is_some_and(|(pool, live)| {
             let k = (start - pool.first).checked_div(pool.block_size.into());
             k.is_some_and(|k| live.contains(k as u32))
@@ -209,7 +209,7 @@ impl<M: Memory> Search<'_, '_, M> {
     fn whole(&self, at: RemoteAddr) -> Option<Range> {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         match self.ledger.place(reader, layout, at) {
-            Place::Pool { start, size } => Some(Range {
+            Place::Pool { start, size, .. } => Some(Range {
                 start,
                 end: start + u64::from(size),
             }),

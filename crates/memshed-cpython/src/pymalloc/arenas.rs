@@ -5,6 +5,7 @@ use crate::layouts::Layout;
 use crate::problems::Problems;
 use crate::read::Reader;
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
+use rayon::prelude::*;
 
 /// More arenas than this (64 TiB of them) is a torn or misread table.
 const MAX_ARENAS: u32 = 1 << 26;
@@ -26,6 +27,8 @@ pub(crate) struct Arena {
     pub(crate) free_list: RemoteAddr,
     /// Its number in the interpreter's table.
     pub(crate) index: u32,
+    /// Whether no more than a third of it is in use, by [`Arenas::find_sparse`].
+    pub(crate) sparse: bool,
 }
 
 /// The arenas of an interpreter, sorted by address.
@@ -79,6 +82,7 @@ impl Arenas {
                     total_pools,
                     free_list: reader.pointer(at.add(l.freepools.into()))?,
                     index,
+                    sparse: false,
                 });
             } else {
                 problems.add("torn-arena", || format!("arena {index} at {address:#x}"));
@@ -130,13 +134,14 @@ impl Arenas {
         reader: Reader<'_, M>,
         layout: &Layout,
         at: RemoteAddr,
-    ) -> Option<Pool> {
+    ) -> Option<(&Arena, Pool)> {
         let arena = self.find(at)?;
         let start = at.0 & !(self.pool_size - 1);
         if start < arena.pools_start || start >= arena.pools_end {
             return None;
         }
-        Pool::read(reader, layout, start).ok()
+        let pool = Pool::read(reader, layout, start).ok()?;
+        Some((arena, pool))
     }
 
     /// The block that holds `at`.
@@ -147,7 +152,7 @@ impl Arenas {
         layout: &Layout,
         at: RemoteAddr,
     ) -> Option<Block> {
-        self.pool_of(reader, layout, at)?.block_of(at)
+        self.pool_of(reader, layout, at)?.1.block_of(at)
     }
 
     /// All arenas, in order of address.
@@ -160,17 +165,16 @@ impl Arenas {
         self.pool_size
     }
 
-    /// All pools ever carved, in order of address; torn ones are counted and left out.
-    pub(crate) fn pools<'a, M: Memory>(
-        &'a self,
-        reader: Reader<'a, M>,
-        layout: &'a Layout,
-        problems: &'a Problems,
-    ) -> impl Iterator<Item = (&'a Arena, Pool)> + 'a {
-        self.list.iter().flat_map(move |arena| {
-            let pools = arena.pools(reader, layout, self.pool_size, problems);
-            pools.map(move |pool| (arena, pool))
-        })
+    /// Finds out which arenas are mostly free.
+    pub(crate) fn find_sparse<M: Memory>(&mut self, reader: Reader<'_, M>, layout: &Layout) {
+        let (pool_size, untold) = (self.pool_size, Problems::default());
+        self.list.par_iter_mut().for_each(|arena| {
+            let pools = arena.pools(reader, layout, pool_size, &untold);
+            let used: u64 = pools
+                .map(|pool| u64::from(pool.used) * u64::from(pool.block_size))
+                .sum();
+            arena.sparse = used * 3 <= arena.range.len();
+        });
     }
 }
 

@@ -110,6 +110,12 @@ impl Pool {
         })
     }
 
+    /// Whether no more than a third of it is in use.
+    #[inline]
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.used * 3 <= self.capacity
+    }
+
     /// Address of block `k`.
     #[inline]
     pub(crate) fn block(&self, k: u32) -> u64 {
