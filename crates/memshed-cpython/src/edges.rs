@@ -229,12 +229,21 @@ impl<M: Memory> Visitor<'_, M> {
 
     fn module<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
         let l = &self.layout.module;
-        let def = self.reader.pointer(at.add(l.md_def.into()))?;
         let state = self.reader.pointer(at.add(l.md_state.into()))?;
-        if def.is_null() || state.is_null() {
+        if state.is_null() {
             return Ok(());
         }
-        let size = self.reader.i64(def.add(l.def_size.into()))?;
+        let size = match l.md_state_size {
+            Some(size) => at.add(size.into()),
+            None => {
+                let def = self.reader.pointer(at.add(l.md_def.into()))?;
+                if def.is_null() {
+                    return Ok(());
+                }
+                def.add(l.def_size.into())
+            }
+        };
+        let size = self.reader.i64(size)?;
         let words = usize::try_from(size / 8).unwrap_or(0);
         self.scan(state, 0, words, |_| false, sink)
     }

@@ -68,7 +68,7 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
     });
     let Some(version_hex) = hex else {
         let version = version_in_name(&module.path);
-        let why = "only CPython 3.11 to 3.14 can be read".to_owned();
+        let why = "only CPython 3.11 to 3.15 can be read".to_owned();
         return Some(Identity {
             implementation,
             version,
@@ -83,6 +83,7 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
         version_hex,
         free_threaded: flags.starts_with('t'),
         debug: flags.starts_with('d'),
+        interp_size: 0,
     };
     let version = version_text(version_hex);
     let program = match layout_for(build) {

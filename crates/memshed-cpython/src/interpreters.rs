@@ -1,6 +1,6 @@
 //! Interpreters and their threads (CPython's pycore_interp.h, pycore_pystate.h).
 
-use crate::layouts::Layout;
+use crate::layouts::{self, Layout};
 use crate::problems::Problems;
 use crate::read::Reader;
 use memshed_heap::{Gc, Generation};
@@ -74,7 +74,7 @@ impl Interpreter {
         let mut generations = Vec::new();
         for i in 0..3u32 {
             let generation = gc.add((l.generations + i * l.generation_stride).into());
-            let stats = gc.add((l.generation_stats + i * l.stats_stride).into());
+            let stats = stats(reader, l, gc, i)?;
             generations.push(Generation {
                 objects: objects[i as usize],
                 threshold: reader
@@ -91,6 +91,36 @@ impl Interpreter {
             generations,
             frozen: objects[3],
         })
+    }
+}
+
+/// The statistics of generation `i`. From 3.15 on each generation has a ring of its latest
+/// collections, whose counts go on from one to the next (Python/gc.c, `gc_get_prev_stats`).
+fn stats<M: Memory>(
+    reader: Reader<'_, M>,
+    l: &layouts::Gc,
+    gc: RemoteAddr,
+    i: u32,
+) -> Result<RemoteAddr, ReadError> {
+    let (Some(young), Some(young_index), Some(old), Some(old_index), Some(stride)) = (
+        l.young_stats,
+        l.young_stats_index,
+        l.old_stats,
+        l.old_stats_index,
+        l.old_stats_stride,
+    ) else {
+        return Ok(gc.add((l.generation_stats + i * l.stats_stride).into()));
+    };
+    let all = reader.pointer(gc.add(l.generation_stats.into()))?;
+    let (ring, index) = match i.checked_sub(1) {
+        None => (young, young_index),
+        Some(old_one) => (old + old_one * stride, old_index + old_one * stride),
+    };
+    let latest = u32::from(reader.u8(all.add(index.into()))?);
+    let at = u64::from(latest) * u64::from(l.stats_stride);
+    match at < u64::from(index - ring) {
+        true => Ok(all.add(u64::from(ring) + at)),
+        false => Err(ReadError::Unmapped(all.add(index.into()))),
     }
 }
 

@@ -54,10 +54,7 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Dict => self.dict_size(at, info),
             Kind::OrderedDict => Ok(self.dict_size(at, info)? + self.key_list_size(at)?),
             Kind::Set => self.set_size(at, info),
-            Kind::ByteArray => {
-                let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
-                Ok(info.basicsize + allocated.min(MAX_BYTES))
-            }
+            Kind::ByteArray => Ok(info.basicsize + self.bytearray_buffer(at)?.1),
             Kind::Int => self.int_size(at),
             Kind::Deque => {
                 let left = reader.u64(at.add(deque::LEFTINDEX.into()))?;
@@ -74,6 +71,21 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Generator => self.generator_size(at),
             _ => self.variable_size(at, info),
         }
+    }
+
+    /// Where a `bytearray` has its bytes, and how many: from 3.15 on in a `bytes` of its own.
+    fn bytearray_buffer(&self, at: RemoteAddr) -> Result<(RemoteAddr, u64), ReadError> {
+        let l = &self.layout.bytearray;
+        let room = self.reader.u64(at.add(l.ob_alloc.into()))?.min(MAX_BYTES);
+        let head = match l.ob_bytes_object {
+            Some(_) if room > 0 => u64::from(self.layout.bytes.ob_sval) + 1,
+            _ => 0,
+        };
+        let buffer = match (room, l.ob_bytes_object) {
+            (0, _) => RemoteAddr::NULL,
+            (_, object) => self.reader.pointer(at.add(object.unwrap_or(l.ob_bytes).into()))?,
+        };
+        Ok((buffer, head + room))
     }
 
     /// Where the items of an `array.array` are, and the bytes there is room for.
@@ -260,11 +272,7 @@ impl<M: Memory> Visitor<'_, M> {
                 let items = reader.pointer(at.add(layout.list.ob_item.into()))?;
                 Ok((items, allocated.min(MAX_BYTES) * 8))
             }
-            Kind::ByteArray => {
-                let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
-                let bytes = reader.pointer(at.add(layout.bytearray.ob_bytes.into()))?;
-                Ok((bytes, allocated.min(MAX_BYTES)))
-            }
+            Kind::ByteArray => self.bytearray_buffer(at),
             Kind::Dict | Kind::OrderedDict => {
                 let Some(dict) = Dict::read(reader, layout, at)? else {
                     return Ok(none);

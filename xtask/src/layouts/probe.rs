@@ -196,8 +196,8 @@ fn program(spec: &Spec, version: Version) -> Result<String> {
     Ok(text)
 }
 
-/// Compiles and runs the program against `headers`.
-pub fn ask(spec: &Spec, headers: &Headers) -> Result<Answers> {
+/// Compiles and runs the program against `headers`, with `define` defined.
+pub fn ask(spec: &Spec, headers: &Headers, define: Option<&str>) -> Result<Answers> {
     let directory = std::env::temp_dir().join(format!("memshed-layouts-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     let (source, binary) = (directory.join("probe.c"), directory.join("probe"));
@@ -211,6 +211,7 @@ pub fn ask(spec: &Spec, headers: &Headers) -> Result<Answers> {
                 .iter()
                 .flat_map(|path| ["-I".into(), path.clone().into_os_string()]),
         )
+        .args(define.map(|name| format!("-D{name}")))
         // The headers' inline functions name symbols of the interpreter, which nothing here calls.
         .args(["-Wl,--unresolved-symbols=ignore-all", "-x", "c"])
         .arg(&source)

@@ -220,7 +220,7 @@ pub struct Generator {
     /// `(unsigned char)FRAME_EXECUTING`.
     pub frame_executing: u32,
     /// `(unsigned char)FRAME_COMPLETED`.
-    pub frame_completed: u32,
+    pub frame_completed: Option<u32>,
     /// `(unsigned char)FRAME_CLEARED`.
     pub frame_cleared: u32,
 }
@@ -279,10 +279,12 @@ pub struct Module {
     pub size: u32,
     /// `offsetof(PyModuleObject, md_dict)`.
     pub md_dict: u32,
-    /// `offsetof(PyModuleObject, md_def)`.
+    /// The `PyModuleDef`, from 3.15 on only if `md_token_is_def`. `offsetof(PyModuleObject, md_token)`.
     pub md_def: u32,
     /// `offsetof(PyModuleObject, md_state)`.
     pub md_state: u32,
+    /// Bytes of the module's state. `offsetof(PyModuleObject, md_state_size)`.
+    pub md_state_size: Option<u32>,
     /// `offsetof(PyModuleObject, md_weaklist)`.
     pub md_weaklist: u32,
     /// `offsetof(PyModuleObject, md_name)`.

@@ -211,7 +211,9 @@ def atoms():
     array = bytearray(data)
     del array[:3]
     same("bytearray", ctypes.string_at(number(id(array) + L.bytearray.ob_start), 7), data[3:])
-    same("ob_alloc", number(id(array) + L.bytearray.ob_alloc), array.__alloc__())
+    # From 3.15 on the bytes are a `bytes` object's.
+    head = L.bytes.ob_sval + 1 if L.bytearray.ob_bytes_object else 0
+    same("ob_alloc", number(id(array) + L.bytearray.ob_alloc) + head, array.__alloc__())
     big = -(5 << 30) - 7
     same("digit", number(id(big) + L.long.ob_digit, 4), 7)
     if MINOR >= 12:
@@ -453,6 +455,12 @@ def collector():
     stats = gc.get_stats()
     for n in range(3):
         s = at + g.generation_stats + n * g.stats_stride
+        if g.young_stats is not None:
+            # Rings of the latest collections, each with the index of the last of them.
+            old = n > 0 and (n - 1) * g.old_stats_stride
+            ring, index = (g.old_stats + old, g.old_stats_index + old) if n else (g.young_stats, g.young_stats_index)
+            table = number(at + g.generation_stats)
+            s = table + ring + number(table + index, 1) * g.stats_stride
         for name in ("collections", "collected", "uncollectable"):
             same(f"stats {n} {name}", number(s + g["stats_" + name]), stats[n][name])
 

@@ -383,7 +383,7 @@ pub struct ByteArray {
     pub ob_start: u32,
     /// `offsetof(PyByteArrayObject, ob_exports)`.
     pub ob_exports: u32,
-    /// `ob_bytes_object`.
+    /// `offsetof(PyByteArrayObject, ob_bytes_object)`.
     pub ob_bytes_object: Option<u32>,
 }
 

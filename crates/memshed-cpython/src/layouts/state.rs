@@ -250,7 +250,7 @@ pub struct Gc {
     /// `sizeof(struct _gc_runtime_state)`.
     pub size: u32,
     /// `offsetof(struct _gc_runtime_state, trash_delete_later)`.
-    pub delete_later: u32,
+    pub delete_later: Option<u32>,
     /// `offsetof(struct _gc_runtime_state, enabled)`.
     pub enabled: u32,
     /// First of three `struct gc_generation`: youngest first (`young`, `old[0]`, `old[1]` in 3.14.0 to 3.14.4). From 3.13.5 to the end of 3.13 `PyGC_Head` is declared with an alignment of 4, which by GCC's rule for typedefs puts this at 20: check the shape, and try 24. `offsetof(struct _gc_runtime_state, generations)`.
@@ -267,10 +267,20 @@ pub struct Gc {
     pub generation_counter: u32,
     /// The list that `gc.freeze` fills. `offsetof(struct _gc_runtime_state, permanent_generation)`.
     pub permanent_generation: u32,
-    /// `offsetof(struct _gc_runtime_state, generation_stats)`.
+    /// An array; from 3.15 a pointer to `struct gc_stats`, whose rings end with an `int8_t` index of the latest entry. `offsetof(struct _gc_runtime_state, generation_stats)`.
     pub generation_stats: u32,
+    /// `offsetof(struct gc_stats, young.items)`.
+    pub young_stats: Option<u32>,
+    /// `offsetof(struct gc_stats, young.index)`.
+    pub young_stats_index: Option<u32>,
+    /// `offsetof(struct gc_stats, old[0].items)`.
+    pub old_stats: Option<u32>,
+    /// `offsetof(struct gc_stats, old[0].index)`.
+    pub old_stats_index: Option<u32>,
+    /// `sizeof(struct gc_old_stats_buffer)`.
+    pub old_stats_stride: Option<u32>,
     /// `sizeof(((struct _gc_runtime_state*)0)->generation_stats) / sizeof(((struct _gc_runtime_state*)0)->generation_stats[0])`.
-    pub generation_stats_count: u32,
+    pub generation_stats_count: Option<u32>,
     /// `sizeof(struct gc_generation_stats)`.
     pub stats_stride: u32,
     /// `offsetof(struct gc_generation_stats, collections)`.

@@ -4,7 +4,7 @@
 //!
 //! Headers of 3.14.5 to 3.14.10 agree.
 //!
-//! Generated from headers that say CPython 3.14.5: `cc` compiled a program of `offsetof` and
+//! Generated from headers that say CPython 3.14.8: `cc` compiled a program of `offsetof` and
 //! `sizeof` against them, see `xtask/src/layouts/probe.rs`.
 
 use super::{alloc::*, code::*, objects::*, state::*, *};
@@ -133,7 +133,7 @@ pub const V3_14: Layout = Layout {
     },
     gc: Gc {
         size: 264,
-        delete_later: 0,
+        delete_later: Some(0),
         enabled: 12,
         generations: 24,
         generation_count: 3,
@@ -143,7 +143,12 @@ pub const V3_14: Layout = Layout {
         generation_counter: 20,
         permanent_generation: 96,
         generation_stats: 120,
-        generation_stats_count: 3,
+        young_stats: None,
+        young_stats_index: None,
+        old_stats: None,
+        old_stats_index: None,
+        old_stats_stride: None,
+        generation_stats_count: Some(3),
         stats_stride: 24,
         stats_collections: 0,
         stats_collected: 8,
@@ -780,7 +785,7 @@ pub const V3_14: Layout = Layout {
         frame_suspended: 254,
         frame_suspended_yield_from: Some(255),
         frame_executing: 0,
-        frame_completed: 1,
+        frame_completed: Some(1),
         frame_cleared: 4,
     },
     method: Method {
@@ -808,6 +813,7 @@ pub const V3_14: Layout = Layout {
         md_dict: 16,
         md_def: 24,
         md_state: 32,
+        md_state_size: None,
         md_weaklist: 40,
         md_name: 48,
         def_name: 40,
