@@ -92,6 +92,7 @@ impl Shapes {
             ("list", Kind::List),
             ("tuple", Kind::Tuple),
             ("dict", Kind::Dict),
+            ("frozendict", Kind::Dict),
             ("set", Kind::Set),
             ("frozenset", Kind::Set),
             ("collections.deque", Kind::Deque),
