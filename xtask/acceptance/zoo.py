@@ -18,6 +18,7 @@ import json
 import queue
 import re
 import sqlite3
+import sys
 import threading
 import types
 import typing
@@ -125,7 +126,7 @@ class Data:
     y: list = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(**({"slots": True} if sys.version_info >= (3, 10) else {}))
 class SlotData:
     x: int
     y: dict = dataclasses.field(default_factory=dict)

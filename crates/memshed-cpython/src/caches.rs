@@ -63,7 +63,10 @@ fn interned_strings<M: Memory>(
 fn small_ints<M: Memory>(visitor: &Visitor<'_, M>) -> Cache {
     let l = &visitor.layout.runtime;
     Cache {
-        name: "small integers (part of the interpreter's data)".to_owned(),
+        name: match l.small_ints {
+            Some(_) => "small integers (part of the interpreter's data)".to_owned(),
+            None => "small integers".to_owned(),
+        },
         entries: l.small_ints_count.into(),
         bytes: u64::from(l.small_ints_count) * u64::from(l.small_ints_stride),
     }

@@ -331,7 +331,10 @@ impl<M: Memory> Visitor<'_, M> {
     ) -> Result<(RemoteAddr, RemoteAddr), ReadError> {
         let null = RemoteAddr::NULL;
         let l = &self.layout.instance;
-        let word = self.reader.pointer(at.sub(l.managed_dict.into()))?;
+        let Some(back) = l.managed_dict else {
+            return Ok((null, null));
+        };
+        let word = self.reader.pointer(at.sub(back.into()))?;
         // 3.11: two words, a dictionary and an array of values.
         if let Some(values) = l.managed_values {
             return Ok((word, self.reader.pointer(at.sub(values.into()))?));

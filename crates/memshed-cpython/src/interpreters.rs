@@ -13,8 +13,10 @@ const MAX_THREADS: usize = 1_000_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Thread {
     pub(crate) at: RemoteAddr,
-    /// The operating system's number of it; 0 if unknown.
+    /// The operating system's number of it; 0 if unknown, as up to 3.10.
     pub(crate) native_id: u64,
+    /// Whether it is the one that the process began with, as far as its own number tells.
+    pub(crate) is_main: bool,
     /// The frame that it runs; null if it runs none.
     pub(crate) frame: RemoteAddr,
 }
@@ -37,7 +39,7 @@ impl Interpreter {
         let mut list = Vec::new();
         let mut at = reader.pointer(runtime.add(layout.runtime.interpreters_head.into()))?;
         while !at.is_null() && list.len() < MAX_INTERPRETERS {
-            let threads = threads(reader, layout, at, problems)?;
+            let threads = threads(reader, layout, runtime, at, problems)?;
             list.push(Interpreter { at, threads });
             at = reader.pointer(at.add(layout.interp.next.into()))?;
         }
@@ -127,14 +129,16 @@ fn stats<M: Memory>(
 fn threads<M: Memory>(
     reader: Reader<'_, M>,
     layout: &Layout,
+    runtime: RemoteAddr,
     interpreter: RemoteAddr,
     problems: &Problems,
 ) -> Result<Vec<Thread>, ReadError> {
     let l = &layout.tstate;
+    let main = reader.u64(runtime.add(layout.runtime.main_thread.into()))?;
     let mut list = Vec::new();
     let mut at = reader.pointer(interpreter.add(layout.interp.threads_head.into()))?;
     while !at.is_null() && list.len() < MAX_THREADS {
-        match read_thread(reader, layout, at) {
+        match read_thread(reader, layout, main, at) {
             Ok(thread) => list.push(thread),
             Err(error) => problems.add("torn-thread", || format!("thread state at {at}: {error}")),
         }
@@ -149,6 +153,7 @@ fn threads<M: Memory>(
 fn read_thread<M: Memory>(
     reader: Reader<'_, M>,
     layout: &Layout,
+    main: u64,
     at: RemoteAddr,
 ) -> Result<Thread, ReadError> {
     let l = &layout.tstate;
@@ -165,7 +170,11 @@ fn read_thread<M: Memory>(
     };
     Ok(Thread {
         at,
-        native_id: reader.u64(at.add(l.native_thread_id.into()))?,
+        native_id: match l.native_thread_id {
+            Some(id) => reader.u64(at.add(id.into()))?,
+            None => 0,
+        },
+        is_main: reader.u64(at.add(l.thread_id.into()))? == main,
         frame,
     })
 }

@@ -26,10 +26,10 @@ impl<M: Memory> Visitor<'_, M> {
         Ok((self.own_size(at, info)? + self.counted_header(at, info)?).min(MAX_BYTES))
     }
 
-    /// The part of the bytes before the object that counts: from 3.13 on types in the program's
-    /// own data are asked whether they have a collector's header, and have none.
+    /// The part of the bytes before the object that counts: up to 3.10 and from 3.13 on types in
+    /// the program's own data are asked whether they have a collector's header, and have none.
     fn counted_header(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
-        let asked = self.minor >= 13 && info.kind == Kind::Type;
+        let asked = !(11..=12).contains(&self.minor) && info.kind == Kind::Type;
         Ok(if asked && !self.is_heap_type(at)? {
             0
         } else {
@@ -65,10 +65,13 @@ impl<M: Memory> Visitor<'_, M> {
             }
             Kind::Array => Ok(info.basicsize + self.array_items(at)?.1),
             Kind::BytesIo => Ok(info.basicsize + self.bytes_io_contents(at)?),
-            Kind::Code => Ok(self.variable_size(at, info)?.next_multiple_of(8)),
+            Kind::Code => {
+                let size = self.variable_size(at, info)?.next_multiple_of(8);
+                Ok(size + self.inline_caches(at)? + self.cell_arguments(at)?)
+            }
             Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
-            Kind::Generator => self.generator_size(at),
+            Kind::Generator => self.generator_size(at, info),
             _ => self.variable_size(at, info),
         }
     }
@@ -83,7 +86,9 @@ impl<M: Memory> Visitor<'_, M> {
         };
         let buffer = match (room, l.ob_bytes_object) {
             (0, _) => RemoteAddr::NULL,
-            (_, object) => self.reader.pointer(at.add(object.unwrap_or(l.ob_bytes).into()))?,
+            (_, object) => self
+                .reader
+                .pointer(at.add(object.unwrap_or(l.ob_bytes).into()))?,
         };
         Ok((buffer, head + room))
     }
@@ -122,6 +127,40 @@ impl<M: Memory> Visitor<'_, M> {
         }
         let items = self.reader.i64(at.add(self.layout.object.ob_size.into()))?;
         Ok(info.basicsize + items.unsigned_abs().min(MAX_BYTES >> 24) * info.itemsize)
+    }
+
+    /// Up to 3.10 a code object that runs often keeps its inline caches, and a byte for each
+    /// instruction that says which is its own, apart.
+    fn inline_caches(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let (reader, c) = (self.reader, &self.layout.code);
+        let (Some(caches), Some(count), Some(entry), Some(code)) =
+            (c.co_opcache, c.co_opcache_size, c.opcache_entry, c.co_code)
+        else {
+            return Ok(0);
+        };
+        if reader.pointer(at.add(caches.into()))?.is_null() {
+            return Ok(0);
+        }
+        let count = u64::from(reader.u8(at.add(count.into()))?);
+        let code = reader.pointer(at.add(code.into()))?;
+        let bytes = reader.u64(code.add(self.layout.object.ob_size.into()))?;
+        Ok(count * u64::from(entry) + bytes.min(MAX_BYTES) / u64::from(c.item_size))
+    }
+
+    /// Up to 3.10 a code object says in a table apart which arguments are cells, if any is.
+    fn cell_arguments(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let c = &self.layout.code;
+        let (Some(table), Some(cells)) = (c.co_cell2arg, c.co_cellvars) else {
+            return Ok(0);
+        };
+        if self.reader.pointer(at.add(table.into()))?.is_null() {
+            return Ok(0);
+        }
+        let cells = self.reader.pointer(at.add(cells.into()))?;
+        let count = self
+            .reader
+            .u64(cells.add(self.layout.object.ob_size.into()))?;
+        Ok(count.min(MAX_BYTES >> 8) * 8)
     }
 
     fn str_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
@@ -213,25 +252,27 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     fn frame_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
-        let frame = self
-            .reader
-            .pointer(at.add(self.layout.frame_object.f_frame.into()))?;
+        let l = &self.layout.frame_object;
+        let (Some(record), Some(head)) = (l.f_frame, l.frame_data) else {
+            return self.frame_bytes(self.frame(at)?.code);
+        };
+        let frame = self.reader.pointer(at.add(record.into()))?;
         let code = self.frame(frame)?.code;
-        Ok(u64::from(self.layout.frame_object.frame_data) + self.frame_bytes(code)?)
+        Ok(u64::from(head) + self.frame_bytes(code)?)
     }
 
-    fn generator_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
-        let l = &self.layout.generator;
-        let code = self.frame(at.add(l.gi_iframe.into()))?.code;
-        Ok(u64::from(l.gi_iframe) + self.frame_bytes(code)?)
+    fn generator_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let Some(frame) = self.layout.generator.gi_iframe else {
+            return Ok(info.basicsize);
+        };
+        let code = self.frame(at.add(frame.into()))?.code;
+        Ok(u64::from(frame) + self.frame_bytes(code)?)
     }
 
     /// Bytes of a frame that runs `code`.
     fn frame_bytes(&self, code: RemoteAddr) -> Result<u64, ReadError> {
-        let c = &self.layout.code;
-        let locals = self.reader.u32(code.add(c.co_nlocalsplus.into()))?;
-        let stack = self.reader.u32(code.add(c.co_stacksize.into()))?;
-        Ok(u64::from(self.layout.frame.localsplus) + (u64::from(locals) + u64::from(stack)) * 8)
+        let slots = self.slots(code)?;
+        Ok(u64::from(self.layout.frame.localsplus) + (slots.locals + slots.stack) * 8)
     }
 
     /// Reads what sizing the object will need and following its references does not read: nothing

@@ -61,8 +61,26 @@ pub type Answers = HashMap<String, u64>;
 /// The parts of a free list's line, as C expressions by name.
 pub fn freelist_questions(ctype: &str, value: &str) -> Result<Vec<(&'static str, String)>> {
     let words: Vec<&str> = value.split_whitespace().collect();
-    let offset = |member: &str| format!("offsetof({ctype}, {member})");
-    let size = |member: &str| format!("sizeof((({ctype} *)0)->{member})");
+    // `member+1` is the array without its first.
+    let skipped = |member: &str| match member.split_once('+') {
+        Some((member, by)) => (member.to_owned(), by.to_owned()),
+        None => (member.to_owned(), "0".to_owned()),
+    };
+    let element = |member: &str| format!("sizeof((({ctype} *)0)->{member}[0])");
+    let offset = |member: &str| match skipped(member) {
+        (member, by) if by == "0" => format!("offsetof({ctype}, {member})"),
+        (member, by) => format!(
+            "(offsetof({ctype}, {member}) + {by} * {})",
+            element(&member)
+        ),
+    };
+    let size = |member: &str| match skipped(member) {
+        (member, by) if by == "0" => format!("sizeof((({ctype} *)0)->{member})"),
+        (member, by) => format!(
+            "(sizeof((({ctype} *)0)->{member}) - {by} * {})",
+            element(&member)
+        ),
+    };
     let form = words[0].strip_prefix("raw").unwrap_or(words[0]);
     Ok(match (form, &words[1..]) {
         ("chain", [heads, counts, link]) => vec![

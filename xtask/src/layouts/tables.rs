@@ -20,7 +20,21 @@ pub struct Table {
 }
 
 /// Every table, oldest first.
-pub const TABLES: [Table; 12] = [
+pub const TABLES: [Table; 14] = [
+    Table {
+        name: "v3_9",
+        versions: "3.9",
+        base: None,
+        note: "Headers of 3.9.18.",
+        define: None,
+    },
+    Table {
+        name: "v3_10",
+        versions: "3.10",
+        base: None,
+        note: "Headers of 3.10.13.",
+        define: None,
+    },
     Table {
         name: "v3_11",
         versions: "3.11",
