@@ -358,7 +358,9 @@ def build(scale=1):
     context = contextvars.copy_context()
     context.run(variable.set, {"in a": "context"})
     kept += [variable, context, types.MappingProxyType({"a": []}), types.SimpleNamespace(a=[1])]
-    kept += [list[int], dict[str, list[int]] | None, typing.Optional[Box[int]], Ellipsis, NotImplemented]
+    kept += [list[int], typing.Optional[Box[int]], Ellipsis, NotImplemented]
+    if sys.version_info >= (3, 10):
+        kept.append(dict[str, list[int]] | None)
     kept += [property(len), classmethod(len), staticmethod(len), super(SlotsChild, kept[3][0]), object()]
     module = types.ModuleType("made_module")
     module.content = [module]

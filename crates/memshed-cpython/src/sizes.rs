@@ -190,7 +190,7 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(head + data + encoded)
     }
 
-    /// `int.__sizeof__`: at least one digit, and nothing of what a subclass adds.
+    /// `int.__sizeof__`: from 3.11 on at least one digit, and nothing of what a subclass adds.
     fn int_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         let l = &self.layout.long;
         let digits = match (l.lv_tag, l.lv_tag_shift) {
@@ -200,7 +200,8 @@ impl<M: Memory> Visitor<'_, M> {
                 self.reader.i64(size)?.unsigned_abs()
             }
         };
-        Ok(u64::from(l.ob_digit) + digits.clamp(1, MAX_BYTES) * u64::from(l.digit_size))
+        let least = u64::from(self.minor > 10);
+        Ok(u64::from(l.ob_digit) + digits.clamp(least, MAX_BYTES) * u64::from(l.digit_size))
     }
 
     /// `_PyDict_SizeOf`.
