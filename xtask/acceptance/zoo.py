@@ -18,6 +18,7 @@ import json
 import queue
 import re
 import sqlite3
+import sys
 import threading
 import types
 import typing
@@ -125,7 +126,7 @@ class Data:
     y: list = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(**({"slots": True} if sys.version_info >= (3, 10) else {}))
 class SlotData:
     x: int
     y: dict = dataclasses.field(default_factory=dict)
@@ -357,7 +358,9 @@ def build(scale=1):
     context = contextvars.copy_context()
     context.run(variable.set, {"in a": "context"})
     kept += [variable, context, types.MappingProxyType({"a": []}), types.SimpleNamespace(a=[1])]
-    kept += [list[int], dict[str, list[int]] | None, typing.Optional[Box[int]], Ellipsis, NotImplemented]
+    kept += [list[int], typing.Optional[Box[int]], Ellipsis, NotImplemented]
+    if sys.version_info >= (3, 10):
+        kept.append(dict[str, list[int]] | None)
     kept += [property(len), classmethod(len), staticmethod(len), super(SlotsChild, kept[3][0]), object()]
     module = types.ModuleType("made_module")
     module.content = [module]

@@ -45,23 +45,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut seen: BTreeMap<&str, Answered> = BTreeMap::new();
     let mut united = true;
     for headers in sources(&args)? {
-        let Some(table) = Table::of(headers.number)? else {
+        let tables = Table::of(headers.number)?;
+        if tables.is_empty() {
             println!("{}: no table holds for this version", headers.version);
-            continue;
-        };
-        let answered = Answered {
-            answers: probe::ask(&spec, &headers)?,
-            headers,
-        };
-        match seen.get(table.name) {
-            Some(other) => united &= agree(&spec, &table, other, &answered),
-            None => {
-                let directory = answered.headers.include[0].display();
-                println!(
-                    "{}: {} from {directory}",
-                    answered.headers.version, table.name
-                );
-                seen.insert(table.name, answered);
+        }
+        for table in tables {
+            let answered = Answered {
+                answers: probe::ask(&spec, &headers, table.define)?,
+                headers: headers.clone(),
+            };
+            match seen.get(table.name) {
+                Some(other) => united &= agree(&spec, &table, other, &answered),
+                None => {
+                    let directory = headers.include[0].display();
+                    println!("{}: {} from {directory}", headers.version, table.name);
+                    seen.insert(table.name, answered);
+                }
             }
         }
     }

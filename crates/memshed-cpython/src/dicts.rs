@@ -1,6 +1,6 @@
 //! Dictionaries and their keys tables (CPython's Objects/dictobject.c, pycore_dict.h).
 
-use crate::layouts::Layout;
+use crate::layouts::{self, Layout};
 use crate::read::Reader;
 use memshed_target::{Memory, ReadError, RemoteAddr};
 
@@ -24,7 +24,7 @@ pub(crate) struct Keys {
     pub(crate) shared: u64,
     /// References from dictionaries and types.
     pub(crate) refcount: i64,
-    kind: u8,
+    general: bool,
     indices: u64,
     first_entry: RemoteAddr,
 }
@@ -38,36 +38,37 @@ impl Keys {
         at: RemoteAddr,
     ) -> Result<Option<Keys>, ReadError> {
         let l = &layout.dict_keys;
-        let log2_size = reader.u8(at.add(l.dk_log2_size.into()))?;
-        let log2_index_bytes = reader.u8(at.add(l.dk_log2_index_bytes.into()))?;
-        let kind = reader.u8(at.add(l.dk_kind.into()))?;
-        let entries = reader.i64(at.add(l.dk_nentries.into()))?;
-        let free = reader.i64(at.add(l.dk_usable.into()))?;
-        if log2_size > MAX_LOG2_SIZE || log2_index_bytes > MAX_LOG2_SIZE + 3 || kind > SPLIT {
+        let Some(shape) = Shape::read(reader, l, at)? else {
             return Ok(None);
-        }
-        let usable = (1u64 << log2_size << 1) / 3;
+        };
+        let entries = reader.i64(at.add(l.dk_nentries.into()))?;
+        let usable = (shape.slots << 1) / 3;
         // The shared table of empty dictionaries has one slot that is never used.
         if entries < 0 || entries as u64 > usable {
             return Ok(None);
         }
-        let indices = 1u64 << log2_index_bytes;
+        // Up to 3.10 an array of values has room for all that the table has room for.
+        let shared = match l.dk_size {
+            Some(_) => usable,
+            None => {
+                let free = reader.i64(at.add(l.dk_usable.into()))?.max(0) as u64;
+                (entries as u64).saturating_add(free).min(usable)
+            }
+        };
         Ok(Some(Keys {
             at,
             entries: entries as u64,
             usable,
-            shared: (entries as u64)
-                .saturating_add(free.max(0) as u64)
-                .min(usable),
+            shared,
             refcount: reader.i64(at.add(l.dk_refcnt.into()))?,
-            kind,
-            indices,
-            first_entry: at.add(u64::from(l.dk_indices) + indices),
+            general: shape.general,
+            indices: shape.indices,
+            first_entry: at.add(u64::from(l.dk_indices) + shape.indices),
         }))
     }
 
     fn entry_words(&self) -> usize {
-        if self.kind == GENERAL { 3 } else { 2 }
+        if self.general { 3 } else { 2 }
     }
 
     /// Bytes of the whole table, as `_PyDict_KeysSize` counts them.
@@ -93,6 +94,68 @@ impl Keys {
         Ok(bytes
             .chunks_exact(words * 8)
             .map(move |entry| (word(entry, words - 2), word(entry, words - 1))))
+    }
+}
+
+/// How a keys table is laid out.
+struct Shape {
+    /// Slots of the hash table, a power of two.
+    slots: u64,
+    /// Bytes of its indices.
+    indices: u64,
+    /// Whether entries hold the hash too.
+    general: bool,
+}
+
+impl Shape {
+    #[inline]
+    fn read<M: Memory>(
+        reader: Reader<'_, M>,
+        l: &layouts::DictKeys,
+        at: RemoteAddr,
+    ) -> Result<Option<Shape>, ReadError> {
+        let (Some(size), Some(index_bytes), Some(kind)) =
+            (l.dk_log2_size, l.dk_log2_index_bytes, l.dk_kind)
+        else {
+            return Shape::read_size(reader, l, at);
+        };
+        let log2_size = reader.u8(at.add(size.into()))?;
+        let log2_index_bytes = reader.u8(at.add(index_bytes.into()))?;
+        let kind = reader.u8(at.add(kind.into()))?;
+        if log2_size > MAX_LOG2_SIZE || log2_index_bytes > MAX_LOG2_SIZE + 3 || kind > SPLIT {
+            return Ok(None);
+        }
+        Ok(Some(Shape {
+            slots: 1 << log2_size,
+            indices: 1 << log2_index_bytes,
+            general: kind == GENERAL,
+        }))
+    }
+
+    /// Up to 3.10 a table says its size only, by which the width of an index goes (`DK_IXSIZE`).
+    fn read_size<M: Memory>(
+        reader: Reader<'_, M>,
+        l: &layouts::DictKeys,
+        at: RemoteAddr,
+    ) -> Result<Option<Shape>, ReadError> {
+        let Some(size) = l.dk_size else {
+            return Ok(None);
+        };
+        let slots = reader.u64(at.add(size.into()))?;
+        if !slots.is_power_of_two() || slots > 1 << MAX_LOG2_SIZE {
+            return Ok(None);
+        }
+        let width = match slots {
+            0..=0xff => 1,
+            0x100..=0xffff => 2,
+            0x1_0000..=0xffff_ffff => 4,
+            _ => 8,
+        };
+        Ok(Some(Shape {
+            slots,
+            indices: slots * width,
+            general: true,
+        }))
     }
 }
 

@@ -239,15 +239,34 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     fn module<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
-        let l = &self.layout.module;
-        let def = self.reader.pointer(at.add(l.md_def.into()))?;
-        let state = self.reader.pointer(at.add(l.md_state.into()))?;
-        if def.is_null() || state.is_null() {
-            return Ok(());
+        match self.module_state(at)? {
+            Some((state, bytes)) => self.scan(state, 0, (bytes / 8) as usize, |_| false, sink),
+            None => Ok(()),
         }
-        let size = self.reader.i64(def.add(l.def_size.into()))?;
-        let words = usize::try_from(size / 8).unwrap_or(0);
-        self.scan(state, 0, words, |_| false, sink)
+    }
+
+    /// What a module keeps for its C code: where, and how many bytes.
+    pub(crate) fn module_state(
+        &self,
+        at: RemoteAddr,
+    ) -> Result<Option<(RemoteAddr, u64)>, ReadError> {
+        let l = &self.layout.module;
+        let state = self.reader.pointer(at.add(l.md_state.into()))?;
+        if state.is_null() {
+            return Ok(None);
+        }
+        let size = match l.md_state_size {
+            Some(size) => at.add(size.into()),
+            None => {
+                let def = self.reader.pointer(at.add(l.md_def.into()))?;
+                if def.is_null() {
+                    return Ok(None);
+                }
+                def.add(l.def_size.into())
+            }
+        };
+        let bytes = u64::try_from(self.reader.i64(size)?).unwrap_or(0);
+        Ok(Some((state, bytes)))
     }
 
     fn type_object<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
@@ -333,7 +352,10 @@ impl<M: Memory> Visitor<'_, M> {
     ) -> Result<(RemoteAddr, RemoteAddr), ReadError> {
         let null = RemoteAddr::NULL;
         let l = &self.layout.instance;
-        let word = self.reader.pointer(at.sub(l.managed_dict.into()))?;
+        let Some(back) = l.managed_dict else {
+            return Ok((null, null));
+        };
+        let word = self.reader.pointer(at.sub(back.into()))?;
         // 3.11: two words, a dictionary and an array of values.
         if let Some(values) = l.managed_values {
             return Ok((word, self.reader.pointer(at.sub(values.into()))?));

@@ -6,7 +6,7 @@ use memshed_target::{Memory, ReadError, RemoteAddr};
 /// A function with more local variables and stack than this is misread.
 const MAX_SLOTS: u64 = 1 << 20;
 
-/// A frame of the evaluation loop (`_PyInterpreterFrame`).
+/// A frame of the evaluation loop (`_PyInterpreterFrame`; up to 3.10 a `PyFrameObject`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
     /// Its code object.
@@ -18,13 +18,30 @@ pub(crate) struct Frame {
     pub(crate) previous: RemoteAddr,
 }
 
+/// What frames that run some code have room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    /// The tuples that name the local variables, in the order of the slots, and their lengths.
+    names: [Option<(RemoteAddr, u64)>; 3],
+    /// Local variables, cells and free variables included.
+    pub(crate) locals: u64,
+    /// Values on the stack behind them.
+    pub(crate) stack: u64,
+}
+
 impl<M: Memory> Visitor<'_, M> {
     /// Reads the frame at `at`.
     pub(crate) fn frame(&self, at: RemoteAddr) -> Result<Frame, ReadError> {
         let l = &self.layout.frame;
-        let owner = Some(u32::from(self.reader.u8(at.add(l.owner.into()))?));
+        let is_shim = match l.owner {
+            Some(owner) => {
+                let owner = Some(u32::from(self.reader.u8(at.add(owner.into()))?));
+                owner == l.owned_by_cstack || owner == l.owned_by_interpreter
+            }
+            None => false,
+        };
         Ok(Frame {
-            is_shim: owner == l.owned_by_cstack || owner == l.owned_by_interpreter,
+            is_shim,
             code: self.object_at(at.add(l.f_code.into()))?,
             previous: self.reader.pointer(at.add(l.previous.into()))?,
         })
@@ -39,12 +56,12 @@ impl<M: Memory> Visitor<'_, M> {
     ) -> Result<(), ReadError> {
         let l = &self.layout.frame;
         for (offset, name) in [
-            (Some(l.f_funcobj), "f_func"),
+            (l.f_funcobj, "f_func"),
             (Some(l.f_code), "f_code"),
             (Some(l.f_globals), "f_globals"),
             (Some(l.f_builtins), "f_builtins"),
             (Some(l.f_locals), "f_locals"),
-            (Some(l.frame_obj), "frame_obj"),
+            (l.frame_obj, "frame_obj"),
         ] {
             let Some(offset) = offset else { continue };
             let target = self.object_at(at.add(offset.into()))?;
@@ -64,19 +81,18 @@ impl<M: Memory> Visitor<'_, M> {
         if !self.is_code(code) {
             return Ok(());
         }
-        let c = &self.layout.code;
-        let locals = u64::from(reader.u32(code.add(c.co_nlocalsplus.into()))?);
-        let stack = u64::from(reader.u32(code.add(c.co_stacksize.into()))?);
-        if locals + stack > MAX_SLOTS {
-            return Err(ReadError::Unmapped(code));
-        }
-        let names = reader.pointer(code.add(c.co_localsplusnames.into()))?;
+        let room = self.slots(code)?;
+        let locals = room.locals;
         let first = at.add(l.localsplus.into());
-        let top = self.stack_top(at, first)?.clamp(locals, locals + stack);
-        let names = names.add(self.layout.tuple.ob_item.into());
-        let names = reader.pointers(names, locals as usize)?;
+        let top = self.stack_top(at, first, locals)?;
+        let top = top.clamp(locals, locals + room.stack);
+        let items = self.layout.tuple.ob_item.into();
+        let mut names = Vec::with_capacity(locals as usize);
+        for (tuple, count) in room.names.into_iter().flatten() {
+            names.extend(reader.pointers(tuple.add(items), count as usize)?);
+        }
         let slots = reader.pointers(first, top as usize)?;
-        let names = names.map(Some).chain(std::iter::repeat(None));
+        let names = names.into_iter().map(Some).chain(std::iter::repeat(None));
         for (i, (slot, name)) in (0..).zip(slots.zip(names)) {
             let target = self.untag(slot);
             if !target.is_null() {
@@ -87,9 +103,39 @@ impl<M: Memory> Visitor<'_, M> {
         Ok(())
     }
 
-    /// How many slots, locals included, hold values; 0 where the frame runs and has not said.
-    fn stack_top(&self, at: RemoteAddr, first: RemoteAddr) -> Result<u64, ReadError> {
+    /// The slots of the frames that run `code`.
+    pub(crate) fn slots(&self, code: RemoteAddr) -> Result<Slots, ReadError> {
+        let (reader, c) = (self.reader, &self.layout.code);
+        let tuples = match c.co_localsplusnames {
+            Some(all) => [Some(all), None, None],
+            None => [c.co_varnames, c.co_cellvars, c.co_freevars],
+        };
+        let mut slots = Slots {
+            names: [None; 3],
+            locals: 0,
+            stack: reader.u32(code.add(c.co_stacksize.into()))?.into(),
+        };
+        for (names, offset) in slots.names.iter_mut().zip(tuples) {
+            let Some(offset) = offset else { continue };
+            let tuple = reader.pointer(code.add(offset.into()))?;
+            let count = reader.u64(tuple.add(self.layout.object.ob_size.into()))?;
+            slots.locals = slots.locals.saturating_add(count);
+            *names = Some((tuple, count));
+        }
+        match slots.locals.saturating_add(slots.stack) <= MAX_SLOTS {
+            true => Ok(slots),
+            false => Err(ReadError::Unmapped(code)),
+        }
+    }
+
+    /// How many slots hold values, those of the `locals` local variables included; 0 where the
+    /// frame runs and has not said.
+    fn stack_top(&self, at: RemoteAddr, first: RemoteAddr, locals: u64) -> Result<u64, ReadError> {
         let l = &self.layout.frame;
+        if let Some(depth) = l.stackdepth {
+            let depth = self.reader.i32(at.add(depth.into()))?;
+            return Ok(locals + u64::try_from(depth).unwrap_or(0));
+        }
         if let Some(stacktop) = l.stacktop {
             let top = self.reader.i32(at.add(stacktop.into()))?;
             return Ok(u64::try_from(top).unwrap_or(0));
@@ -133,33 +179,40 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// A frame object that outlived its call owns its frame; others are shown by the thread or
-    /// the generator that runs them.
+    /// the generator that runs them. Up to 3.10 every frame is an object.
     pub(crate) fn frame_object<S: EdgeSink>(
         &self,
         at: RemoteAddr,
         sink: &mut S,
     ) -> Result<(), ReadError> {
-        let frame = self
-            .reader
-            .pointer(at.add(self.layout.frame_object.f_frame.into()))?;
-        let owner = frame.add(self.layout.frame.owner.into());
-        let owned = self.layout.frame.owned_by_frame_object;
-        if u32::from(self.reader.u8(owner)?) == owned {
+        let (l, record) = (&self.layout.frame, self.layout.frame_object.f_frame);
+        let (Some(record), Some(owner)) = (record, l.owner) else {
+            return self.visit_frame(at, sink);
+        };
+        let frame = self.reader.pointer(at.add(record.into()))?;
+        let owner = self.reader.u8(frame.add(owner.into()))?;
+        if Some(u32::from(owner)) == l.owned_by_frame_object {
             self.visit_frame(frame, sink)?;
         }
         Ok(())
     }
 
-    /// A generator that has not ended owns the frame within it.
+    /// A generator that has not ended owns the frame within it. Up to 3.10 that is an object of
+    /// its own, and one of the fields.
     pub(crate) fn generator<S: EdgeSink>(
         &self,
         at: RemoteAddr,
         sink: &mut S,
     ) -> Result<(), ReadError> {
         let l = &self.layout.generator;
-        let state = self.reader.u8(at.add(l.gi_frame_state.into()))? as i8;
-        if i32::from(state) < (l.frame_cleared as i32) {
-            self.visit_frame(at.add(l.gi_iframe.into()), sink)?;
+        let (Some(state), Some(frame), Some(cleared)) =
+            (l.gi_frame_state, l.gi_iframe, l.frame_cleared)
+        else {
+            return Ok(());
+        };
+        let state = self.reader.u8(at.add(state.into()))? as i8;
+        if i32::from(state) < cleared as i32 {
+            self.visit_frame(at.add(frame.into()), sink)?;
         }
         Ok(())
     }

@@ -61,14 +61,14 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
     let symbols = file.find_symbols(&["_PyRuntime", "Py_Version"]).ok()?;
     let runtime = *symbols.get("_PyRuntime")?;
     let implementation = "CPython";
-    // 3.11 and later export `Py_Version`.
+    // 3.11 and later export `Py_Version`; what is older says its version in texts only.
     let hex = symbols.get("Py_Version").and_then(|&at| {
         let bytes = file.read_mapped(at, 4).ok()?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
     });
-    let Some(version_hex) = hex else {
+    let Some(version_hex) = hex.or_else(|| version_in_texts(&file, module)) else {
         let version = version_in_name(&module.path);
-        let why = "only CPython 3.11 to 3.14 can be read".to_owned();
+        let why = "it does not say which version it is".to_owned();
         return Some(Identity {
             implementation,
             version,
@@ -83,6 +83,7 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
         version_hex,
         free_threaded: flags.starts_with('t'),
         debug: flags.starts_with('d'),
+        interp_size: 0,
     };
     let version = version_text(version_hex);
     let program = match layout_for(build) {
@@ -131,6 +132,67 @@ fn program(
         statics,
         data,
     }
+}
+
+/// `PY_VERSION_HEX` by the texts of a program older than 3.11: the tag of its cached bytecode,
+/// `cpython-39`, and `PY_VERSION` as `sys.version` begins with it.
+fn version_in_texts(file: &ModuleFile, module: &Module) -> Option<u32> {
+    let constant = module.mappings.iter().filter(|m| !m.writable());
+    let texts: Vec<Vec<u8>> = constant
+        .filter_map(|m| file.read_mapped(RemoteAddr(m.start), m.range().len()).ok())
+        .collect();
+    let after = |start: &str| {
+        texts
+            .iter()
+            .find_map(|text| text_after(text, start, u32_text))
+    };
+    let minor = after("cpython-3")?;
+    let version = format!("3.{minor}.");
+    texts
+        .iter()
+        .find_map(|text| text_after(text, &version, |rest| release(minor, rest)))
+}
+
+/// What `take` makes of the rest of the first C string in `bytes` that begins with `start` and of
+/// which it makes something. (Linkers let strings share their ends, so what is before may be
+/// anything but a part of a number.)
+fn text_after<T>(bytes: &[u8], start: &str, take: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let mut from = 0;
+    while let Some(at) = memchr::memmem::find(bytes.get(from..)?, start.as_bytes()) {
+        let at = from + at;
+        from = at + start.len();
+        let before = at.checked_sub(1).map_or(0, |before| bytes[before]);
+        let rest = &bytes[from..bytes.len().min(from + 16)];
+        let end = rest.iter().position(|&b| b == 0);
+        let rest = end.and_then(|end| str::from_utf8(&rest[..end]).ok());
+        if !before.is_ascii_digit()
+            && before != b'.'
+            && let Some(made) = rest.and_then(&take)
+        {
+            return Some(made);
+        }
+    }
+    None
+}
+
+fn u32_text(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|&number| number < 256)
+}
+
+/// `PY_VERSION_HEX` of 3.`minor`.`rest`, where `rest` is `18`, `18+`, `0rc1` and the like.
+fn release(minor: u32, rest: &str) -> Option<u32> {
+    let rest = rest.trim_end_matches('+');
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let micro = u32_text(&rest[..digits])?;
+    let (level, serial) = match &rest[digits..] {
+        "" => (0xf, "0"),
+        level if level.starts_with("rc") => (0xc, &level[2..]),
+        level if level.starts_with('b') => (0xb, &level[1..]),
+        level if level.starts_with('a') => (0xa, &level[1..]),
+        _ => return None,
+    };
+    let serial = u32_text(serial)?;
+    Some(3 << 24 | minor << 16 | micro << 8 | level << 4 | serial & 0xf)
 }
 
 /// The version in a name such as `python3.10` or `libpypy3.9-c.so`; empty if there is none.

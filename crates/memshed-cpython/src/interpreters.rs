@@ -1,6 +1,6 @@
 //! Interpreters and their threads (CPython's pycore_interp.h, pycore_pystate.h).
 
-use crate::layouts::Layout;
+use crate::layouts::{self, Layout};
 use crate::problems::Problems;
 use crate::read::Reader;
 use memshed_heap::{Gc, Generation};
@@ -16,8 +16,10 @@ const MAX_CHUNK: u64 = 1 << 40;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Thread {
     pub(crate) at: RemoteAddr,
-    /// The operating system's number of it; 0 if unknown.
+    /// The operating system's number of it; 0 if unknown, as up to 3.10.
     pub(crate) native_id: u64,
+    /// Whether it is the one that the process began with, as far as its own number tells.
+    pub(crate) is_main: bool,
     /// The frame that it runs; null if it runs none.
     pub(crate) frame: RemoteAddr,
 }
@@ -40,7 +42,7 @@ impl Interpreter {
         let mut list = Vec::new();
         let mut at = reader.pointer(runtime.add(layout.runtime.interpreters_head.into()))?;
         while !at.is_null() && list.len() < MAX_INTERPRETERS {
-            let threads = threads(reader, layout, at, problems)?;
+            let threads = threads(reader, layout, runtime, at, problems)?;
             list.push(Interpreter { at, threads });
             at = reader.pointer(at.add(layout.interp.next.into()))?;
         }
@@ -77,7 +79,7 @@ impl Interpreter {
         let mut generations = Vec::new();
         for i in 0..3u32 {
             let generation = gc.add((l.generations + i * l.generation_stride).into());
-            let stats = gc.add((l.generation_stats + i * l.stats_stride).into());
+            let stats = stats(reader, l, gc, i)?;
             generations.push(Generation {
                 objects: objects[i as usize],
                 threshold: reader
@@ -106,34 +108,70 @@ impl Thread {
     ) -> Vec<Range> {
         let l = &layout.stack_chunk;
         let mut list = Vec::new();
-        let chunk = self.at.add(layout.tstate.datastack_chunk.into());
+        let (Some(chunk), Some(size_at), Some(previous)) =
+            (layout.tstate.datastack_chunk, l.size, l.previous)
+        else {
+            // Up to 3.10 frames are objects.
+            return list;
+        };
+        let chunk = self.at.add(chunk.into());
         let mut at = reader.pointer(chunk).unwrap_or_default();
         while !at.is_null() && list.len() < MAX_CHUNKS {
-            let size = reader.u64(at.add(l.size.into())).unwrap_or(0);
+            let size = reader.u64(at.add(size_at.into())).unwrap_or(0);
             if size == 0 || size > MAX_CHUNK {
                 break;
             }
             let (start, end) = (at.0, at.0.saturating_add(size));
             list.push(Range { start, end });
-            at = reader
-                .pointer(at.add(l.previous.into()))
-                .unwrap_or_default();
+            at = reader.pointer(at.add(previous.into())).unwrap_or_default();
         }
         list
+    }
+}
+
+/// The statistics of generation `i`. From 3.15 on each generation has a ring of its latest
+/// collections, whose counts go on from one to the next (Python/gc.c, `gc_get_prev_stats`).
+fn stats<M: Memory>(
+    reader: Reader<'_, M>,
+    l: &layouts::Gc,
+    gc: RemoteAddr,
+    i: u32,
+) -> Result<RemoteAddr, ReadError> {
+    let (Some(young), Some(young_index), Some(old), Some(old_index), Some(stride)) = (
+        l.young_stats,
+        l.young_stats_index,
+        l.old_stats,
+        l.old_stats_index,
+        l.old_stats_stride,
+    ) else {
+        return Ok(gc.add((l.generation_stats + i * l.stats_stride).into()));
+    };
+    let all = reader.pointer(gc.add(l.generation_stats.into()))?;
+    let (ring, index) = match i.checked_sub(1) {
+        None => (young, young_index),
+        Some(old_one) => (old + old_one * stride, old_index + old_one * stride),
+    };
+    let latest = u32::from(reader.u8(all.add(index.into()))?);
+    let at = u64::from(latest) * u64::from(l.stats_stride);
+    match at < u64::from(index - ring) {
+        true => Ok(all.add(u64::from(ring) + at)),
+        false => Err(ReadError::Unmapped(all.add(index.into()))),
     }
 }
 
 fn threads<M: Memory>(
     reader: Reader<'_, M>,
     layout: &Layout,
+    runtime: RemoteAddr,
     interpreter: RemoteAddr,
     problems: &Problems,
 ) -> Result<Vec<Thread>, ReadError> {
     let l = &layout.tstate;
+    let main = reader.u64(runtime.add(layout.runtime.main_thread.into()))?;
     let mut list = Vec::new();
     let mut at = reader.pointer(interpreter.add(layout.interp.threads_head.into()))?;
     while !at.is_null() && list.len() < MAX_THREADS {
-        match read_thread(reader, layout, at) {
+        match read_thread(reader, layout, main, at) {
             Ok(thread) => list.push(thread),
             Err(error) => problems.add("torn-thread", || format!("thread state at {at}: {error}")),
         }
@@ -148,6 +186,7 @@ fn threads<M: Memory>(
 fn read_thread<M: Memory>(
     reader: Reader<'_, M>,
     layout: &Layout,
+    main: u64,
     at: RemoteAddr,
 ) -> Result<Thread, ReadError> {
     let l = &layout.tstate;
@@ -164,7 +203,11 @@ fn read_thread<M: Memory>(
     };
     Ok(Thread {
         at,
-        native_id: reader.u64(at.add(l.native_thread_id.into()))?,
+        native_id: match l.native_thread_id {
+            Some(id) => reader.u64(at.add(id.into()))?,
+            None => 0,
+        },
+        is_main: reader.u64(at.add(l.thread_id.into()))? == main,
         frame,
     })
 }

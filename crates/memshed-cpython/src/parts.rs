@@ -134,7 +134,12 @@ impl<M: Memory> Visitor<'_, M> {
             }
             Kind::Deque => self.deque_blocks(at, sink),
             Kind::Type => self.type_parts(at, sink),
-            Kind::Module => self.module_state(at, sink),
+            Kind::Module => {
+                if let Some((state, bytes)) = self.module_state(at)? {
+                    tell(state, bytes, PartKind::ModuleState, sink);
+                }
+                Ok(())
+            }
             Kind::Code => self.code_data(at, sink),
             _ => Ok(()),
         }
@@ -336,7 +341,7 @@ impl<M: Memory> Visitor<'_, M> {
             return Ok(());
         }
         let h = &self.layout.heap_type;
-        for offset in [h.tpname, self.layout.ty.tp_doc] {
+        for offset in h.tpname.into_iter().chain([self.layout.ty.tp_doc]) {
             let text = self.reader.pointer(at.add(offset.into()))?;
             tell(text, 0, PartKind::TypeText, sink);
         }
@@ -345,18 +350,6 @@ impl<M: Memory> Visitor<'_, M> {
             && let Some(keys) = Keys::read(self.reader, self.layout, keys)?
         {
             self.keys_part(&keys, sink);
-        }
-        Ok(())
-    }
-
-    fn module_state(&self, at: RemoteAddr, sink: &mut impl FnMut(Part)) -> Result<(), ReadError> {
-        let l = &self.layout.module;
-        let def = self.reader.pointer(at.add(l.md_def.into()))?;
-        let state = self.reader.pointer(at.add(l.md_state.into()))?;
-        if !def.is_null() && !state.is_null() {
-            let size = self.reader.i64(def.add(l.def_size.into()))?;
-            let size = u64::try_from(size).unwrap_or(0);
-            tell(state, size, PartKind::ModuleState, sink);
         }
         Ok(())
     }

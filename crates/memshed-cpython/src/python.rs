@@ -185,11 +185,13 @@ fn overlay<M: Memory>(
             what: "its own table of offsets is missing or of another version".to_owned(),
         });
     }
-    layouts::layout_for(Build {
+    let build = Build {
         version_hex: program.version_hex,
         free_threaded: word(16) != 0,
         debug: false,
-    })?;
+        interp_size: layouts::published_interp_size(layout, published),
+    };
+    *layout = layouts::layout_for(build)?.clone();
     layouts::overlay_published(layout, published);
     Ok(())
 }

@@ -87,6 +87,7 @@ impl<M: Memory> Visitor<'_, M> {
     fn thread_roots(&self, thread: &Thread, pid: i32) -> Vec<RawRoot> {
         let name = match thread.native_id {
             id if id == pid as u64 => "main thread".to_owned(),
+            0 if thread.is_main => "main thread".to_owned(),
             0 => "a thread".to_owned(),
             id => format!("thread {id}"),
         };
@@ -105,6 +106,14 @@ impl<M: Memory> Visitor<'_, M> {
                 // What can't be read of a running frame is left out: it is being changed.
                 let _ = self.visit_frame(at, &mut sink);
                 roots = sink.roots;
+                if self.layout.frame_object.f_frame.is_none() {
+                    roots.push(RawRoot {
+                        object: at,
+                        kind: RootKind::Frame,
+                        name: format!("running frame of {place}, {name}"),
+                        namespace: false,
+                    });
+                }
             }
             at = frame.previous;
         }
@@ -122,17 +131,21 @@ impl<M: Memory> Visitor<'_, M> {
         let item = thread.at.add(self.layout.tstate.exc_info.into());
         let mut item = self.reader.pointer(item).unwrap_or_default();
         for _ in 0..MAX_FRAMES {
-            let value = self.reader.pointer(item.add(l.exc_value.into()));
-            let Ok(object) = value else { break };
-            if !object.is_null() {
-                let name = format!("exception being handled in {name}");
-                let kind = RootKind::Interpreter;
-                roots.push(RawRoot {
-                    object,
-                    kind,
-                    name,
-                    namespace: false,
-                });
+            if item.is_null() {
+                break;
+            }
+            for part in [Some(l.exc_value), l.exc_type, l.exc_traceback] {
+                let Some(part) = part else { continue };
+                let object = self.reader.pointer(item.add(part.into()));
+                let Ok(object) = object else { return roots };
+                if !object.is_null() {
+                    roots.push(RawRoot {
+                        object,
+                        kind: RootKind::Interpreter,
+                        name: format!("exception being handled in {name}"),
+                        namespace: false,
+                    });
+                }
             }
             item = self
                 .reader
@@ -149,7 +162,8 @@ impl<M: Memory> Visitor<'_, M> {
             let at = self.reader.pointer(code.add(offset.into())).ok()?;
             strings::text(self.reader, self.layout, at)
         };
-        let name = text(c.co_qualname).unwrap_or_else(|| "?".to_owned());
+        // Up to 3.10 the qualified name is the function's, not its code's.
+        let name = text(c.co_qualname.unwrap_or(c.co_name)).unwrap_or_else(|| "?".to_owned());
         let file = text(c.co_filename).unwrap_or_default();
         let file = file.rsplit('/').next().unwrap_or_default();
         let line = self

@@ -96,10 +96,10 @@ impl Shapes {
             ("bool", Kind::Int),
             ("str", Kind::Str),
             ("bytes", Kind::Bytes),
-            ("bytearray", Kind::ByteArray),
             ("list", Kind::List),
             ("tuple", Kind::Tuple),
             ("dict", Kind::Dict),
+            ("frozendict", Kind::Dict),
             ("set", Kind::Set),
             ("frozenset", Kind::Set),
             ("collections.deque", Kind::Deque),
@@ -107,6 +107,9 @@ impl Shapes {
         ] {
             shapes.add(name, kind, Vec::new());
         }
+        // From 3.15 on the contents are an object.
+        let contents = vec![("ob_bytes_object", layout.bytearray.ob_bytes_object)];
+        shapes.add("bytearray", Kind::ByteArray, contents);
         let ordered = Shape {
             kind: Kind::OrderedDict,
             fields: Fields::default(),
@@ -146,7 +149,7 @@ impl Shapes {
             Kind::Plain,
             vec![
                 ("__globals__", Some(f.func_globals)),
-                ("__builtins__", Some(f.func_builtins)),
+                ("__builtins__", f.func_builtins),
                 ("__name__", Some(f.func_name)),
                 ("__qualname__", Some(f.func_qualname)),
                 ("__code__", Some(f.func_code)),
@@ -202,13 +205,17 @@ impl Shapes {
             vec![
                 ("co_consts", Some(c.co_consts)),
                 ("co_names", Some(c.co_names)),
-                ("co_localsplusnames", Some(c.co_localsplusnames)),
-                ("co_localspluskinds", Some(c.co_localspluskinds)),
+                ("co_code", c.co_varnames.and(c.co_code)),
+                ("co_varnames", c.co_varnames),
+                ("co_cellvars", c.co_cellvars),
+                ("co_freevars", c.co_freevars),
+                ("co_localsplusnames", c.co_localsplusnames),
+                ("co_localspluskinds", c.co_localspluskinds),
                 ("co_filename", Some(c.co_filename)),
                 ("co_name", Some(c.co_name)),
-                ("co_qualname", Some(c.co_qualname)),
+                ("co_qualname", c.co_qualname),
                 ("co_linetable", Some(c.co_linetable)),
-                ("co_exceptiontable", Some(c.co_exceptiontable)),
+                ("co_exceptiontable", c.co_exceptiontable),
             ],
         );
         let f = &layout.frame_object;
@@ -223,18 +230,21 @@ impl Shapes {
                 ("f_overwritten_fast_locals", f.f_overwritten_fast_locals),
             ],
         );
-        let g = &layout.generator;
+        let (g, handled) = (&layout.generator, &layout.err_stack_item);
         for name in ["generator", "coroutine", "async_generator"] {
             self.add(
                 name,
                 Kind::Generator,
                 vec![
+                    ("gi_frame", g.gi_frame),
                     ("gi_code", g.gi_code),
                     ("__name__", Some(g.gi_name)),
                     ("__qualname__", Some(g.gi_qualname)),
+                    ("exc_info", Some(g.gi_exc_state + handled.exc_value)),
+                    ("exc_type", handled.exc_type.map(|at| g.gi_exc_state + at)),
                     (
-                        "exc_info",
-                        Some(g.gi_exc_state + layout.err_stack_item.exc_value),
+                        "exc_traceback",
+                        handled.exc_traceback.map(|at| g.gi_exc_state + at),
                     ),
                     // A coroutine's origin and an asynchronous generator's hooks share the place.
                     (
@@ -254,7 +264,7 @@ impl Shapes {
         let e = &layout.exceptions;
         let exception = vec![
             ("args", Some(e.args)),
-            ("__notes__", Some(e.notes)),
+            ("__notes__", e.notes),
             ("__traceback__", Some(e.traceback)),
             ("__context__", Some(e.context)),
             ("__cause__", Some(e.cause)),

@@ -20,10 +20,10 @@ impl<M: Memory> Visitor<'_, M> {
         Ok((self.own_size(at, info)? + self.counted_header(at, info)?).min(MAX_BYTES))
     }
 
-    /// The part of the bytes before the object that counts: from 3.13 on types in the program's
-    /// own data are asked whether they have a collector's header, and have none.
+    /// The part of the bytes before the object that counts: up to 3.10 and from 3.13 on types in
+    /// the program's own data are asked whether they have a collector's header, and have none.
     fn counted_header(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
-        let asked = self.minor >= 13 && info.kind == Kind::Type;
+        let asked = !(11..=12).contains(&self.minor) && info.kind == Kind::Type;
         Ok(if asked && !self.is_heap_type(at)? {
             0
         } else {
@@ -48,10 +48,7 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Dict => self.dict_size(at, info),
             Kind::OrderedDict => Ok(self.dict_size(at, info)? + self.key_list_size(at)?),
             Kind::Set => self.set_size(at, info),
-            Kind::ByteArray => {
-                let allocated = reader.u64(at.add(layout.bytearray.ob_alloc.into()))?;
-                Ok(info.basicsize + allocated.min(MAX_BYTES))
-            }
+            Kind::ByteArray => Ok(info.basicsize + self.bytearray_contents(at)?),
             Kind::Int => self.int_size(at),
             Kind::Deque => {
                 let left = reader.u64(at.add(deque::LEFTINDEX.into()))?;
@@ -62,12 +59,26 @@ impl<M: Memory> Visitor<'_, M> {
             }
             Kind::Array => Ok(info.basicsize + self.array_items(at)?.1),
             Kind::BytesIo => Ok(info.basicsize + self.bytes_io_contents(at)?),
-            Kind::Code => Ok(self.variable_size(at, info)?.next_multiple_of(8)),
+            Kind::Code => {
+                let size = self.variable_size(at, info)?.next_multiple_of(8);
+                Ok(size + self.inline_caches(at)? + self.cell_arguments(at)?)
+            }
             Kind::Type => self.type_size(at),
             Kind::Frame => self.frame_size(at),
-            Kind::Generator => self.generator_size(at),
+            Kind::Generator => self.generator_size(at, info),
             _ => self.variable_size(at, info),
         }
+    }
+
+    /// Bytes of a `bytearray`'s contents: from 3.15 on those of a `bytes` of its own.
+    fn bytearray_contents(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let l = &self.layout.bytearray;
+        let room = self.reader.u64(at.add(l.ob_alloc.into()))?.min(MAX_BYTES);
+        let head = match l.ob_bytes_object {
+            Some(_) if room > 0 => u64::from(self.layout.bytes.ob_sval) + 1,
+            _ => 0,
+        };
+        Ok(head + room)
     }
 
     /// `BytesIO.__sizeof__` counts the `bytes` that holds the contents, unless others hold it too.
@@ -93,6 +104,40 @@ impl<M: Memory> Visitor<'_, M> {
         }
         let items = self.reader.i64(at.add(self.layout.object.ob_size.into()))?;
         Ok(info.basicsize + items.unsigned_abs().min(MAX_BYTES >> 24) * info.itemsize)
+    }
+
+    /// Up to 3.10 a code object that runs often keeps its inline caches, and a byte for each
+    /// instruction that says which is its own, apart.
+    fn inline_caches(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let (reader, c) = (self.reader, &self.layout.code);
+        let (Some(caches), Some(count), Some(entry), Some(code)) =
+            (c.co_opcache, c.co_opcache_size, c.opcache_entry, c.co_code)
+        else {
+            return Ok(0);
+        };
+        if reader.pointer(at.add(caches.into()))?.is_null() {
+            return Ok(0);
+        }
+        let count = u64::from(reader.u8(at.add(count.into()))?);
+        let code = reader.pointer(at.add(code.into()))?;
+        let bytes = reader.u64(code.add(self.layout.object.ob_size.into()))?;
+        Ok(count * u64::from(entry) + bytes.min(MAX_BYTES) / u64::from(c.item_size))
+    }
+
+    /// Up to 3.10 a code object says in a table apart which arguments are cells, if any is.
+    fn cell_arguments(&self, at: RemoteAddr) -> Result<u64, ReadError> {
+        let c = &self.layout.code;
+        let (Some(table), Some(cells)) = (c.co_cell2arg, c.co_cellvars) else {
+            return Ok(0);
+        };
+        if self.reader.pointer(at.add(table.into()))?.is_null() {
+            return Ok(0);
+        }
+        let cells = self.reader.pointer(at.add(cells.into()))?;
+        let count = self
+            .reader
+            .u64(cells.add(self.layout.object.ob_size.into()))?;
+        Ok(count.min(MAX_BYTES >> 8) * 8)
     }
 
     /// `str.__sizeof__`: the object and its characters, and the encoded copy if there is one.
@@ -121,7 +166,7 @@ impl<M: Memory> Visitor<'_, M> {
         })
     }
 
-    /// `int.__sizeof__`: at least one digit, and nothing of what a subclass adds.
+    /// `int.__sizeof__`: from 3.11 on at least one digit, and nothing of what a subclass adds.
     fn int_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
         let l = &self.layout.long;
         let digits = match (l.lv_tag, l.lv_tag_shift) {
@@ -131,7 +176,8 @@ impl<M: Memory> Visitor<'_, M> {
                 self.reader.i64(size)?.unsigned_abs()
             }
         };
-        Ok(u64::from(l.ob_digit) + digits.clamp(1, MAX_BYTES) * u64::from(l.digit_size))
+        let least = u64::from(self.minor > 10);
+        Ok(u64::from(l.ob_digit) + digits.clamp(least, MAX_BYTES) * u64::from(l.digit_size))
     }
 
     /// `_PyDict_SizeOf`.
@@ -183,25 +229,27 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     fn frame_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
-        let frame = self
-            .reader
-            .pointer(at.add(self.layout.frame_object.f_frame.into()))?;
+        let l = &self.layout.frame_object;
+        let (Some(record), Some(head)) = (l.f_frame, l.frame_data) else {
+            return self.frame_bytes(self.frame(at)?.code);
+        };
+        let frame = self.reader.pointer(at.add(record.into()))?;
         let code = self.frame(frame)?.code;
-        Ok(u64::from(self.layout.frame_object.frame_data) + self.frame_bytes(code)?)
+        Ok(u64::from(head) + self.frame_bytes(code)?)
     }
 
-    fn generator_size(&self, at: RemoteAddr) -> Result<u64, ReadError> {
-        let l = &self.layout.generator;
-        let code = self.frame(at.add(l.gi_iframe.into()))?.code;
-        Ok(u64::from(l.gi_iframe) + self.frame_bytes(code)?)
+    fn generator_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let Some(frame) = self.layout.generator.gi_iframe else {
+            return Ok(info.basicsize);
+        };
+        let code = self.frame(at.add(frame.into()))?.code;
+        Ok(u64::from(frame) + self.frame_bytes(code)?)
     }
 
     /// Bytes of a frame that runs `code`.
     fn frame_bytes(&self, code: RemoteAddr) -> Result<u64, ReadError> {
-        let c = &self.layout.code;
-        let locals = self.reader.u32(code.add(c.co_nlocalsplus.into()))?;
-        let stack = self.reader.u32(code.add(c.co_stacksize.into()))?;
-        Ok(u64::from(self.layout.frame.localsplus) + (u64::from(locals) + u64::from(stack)) * 8)
+        let slots = self.slots(code)?;
+        Ok(u64::from(self.layout.frame.localsplus) + (slots.locals + slots.stack) * 8)
     }
 
     /// Reads what sizing the object will need and following its references does not read: nothing
@@ -253,7 +301,7 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Str => self.str_block(at, info)?,
             Kind::Int => self.int_size(at)?,
             Kind::Frame => self.frame_size(at)?,
-            Kind::Generator => self.generator_size(at)?,
+            Kind::Generator => self.generator_size(at, info)?,
             _ => self.variable_size(at, info)?,
         };
         Ok(own + info.pre_header)

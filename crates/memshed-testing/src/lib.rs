@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The minor versions of CPython 3 that memshed supports.
-pub const SUPPORTED: std::ops::RangeInclusive<u32> = 11..=14;
+pub const SUPPORTED: std::ops::RangeInclusive<u32> = 9..=15;
 
 /// An interpreter at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]

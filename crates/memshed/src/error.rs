@@ -83,7 +83,7 @@ impl LookError {
                 Some(format!("{hint}; `memshed doctor {pid}` checks everything"))
             }
             LookError::Unsupported { .. } => {
-                Some("memshed reads the default builds of CPython 3.11 to 3.14".into())
+                Some("memshed reads the default builds of CPython 3.9 to 3.15".into())
             }
             LookError::StopTooLong { .. } => {
                 Some("allow more with --max-stop, or use --method fork".into())

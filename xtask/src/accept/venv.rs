@@ -1,7 +1,7 @@
 //! Virtual environments under `target/venvs`, made once.
 
 use super::ground::Ground;
-use crate::interpreters::Interpreter;
+use crate::interpreters::{self, Interpreter};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,9 +40,13 @@ pub fn python(
     Ok(python)
 }
 
-/// The interpreter that reads snapshots, with DuckDB and numpy.
+/// The interpreter that reads snapshots, with DuckDB and numpy: the same one whichever are
+/// measured, for the newest have no wheels yet.
 pub fn reader(ground: &Ground) -> Result<PathBuf> {
-    python(ground, ground.one_python(), "reader", &["duckdb", "numpy"])
+    let all = interpreters::supported();
+    let usual = all.iter().find(|one| one.minor() == (3, 12));
+    let base = usual.unwrap_or_else(|| ground.one_python());
+    python(ground, base, "reader", &["duckdb", "numpy"])
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -61,8 +61,26 @@ pub type Answers = HashMap<String, u64>;
 /// The parts of a free list's line, as C expressions by name.
 pub fn freelist_questions(ctype: &str, value: &str) -> Result<Vec<(&'static str, String)>> {
     let words: Vec<&str> = value.split_whitespace().collect();
-    let offset = |member: &str| format!("offsetof({ctype}, {member})");
-    let size = |member: &str| format!("sizeof((({ctype} *)0)->{member})");
+    // `member+1` is the array without its first.
+    let skipped = |member: &str| match member.split_once('+') {
+        Some((member, by)) => (member.to_owned(), by.to_owned()),
+        None => (member.to_owned(), "0".to_owned()),
+    };
+    let element = |member: &str| format!("sizeof((({ctype} *)0)->{member}[0])");
+    let offset = |member: &str| match skipped(member) {
+        (member, by) if by == "0" => format!("offsetof({ctype}, {member})"),
+        (member, by) => format!(
+            "(offsetof({ctype}, {member}) + {by} * {})",
+            element(&member)
+        ),
+    };
+    let size = |member: &str| match skipped(member) {
+        (member, by) if by == "0" => format!("sizeof((({ctype} *)0)->{member})"),
+        (member, by) => format!(
+            "(sizeof((({ctype} *)0)->{member}) - {by} * {})",
+            element(&member)
+        ),
+    };
     let form = words[0].strip_prefix("raw").unwrap_or(words[0]);
     Ok(match (form, &words[1..]) {
         ("chain", [heads, counts, link]) => vec![
@@ -196,8 +214,8 @@ fn program(spec: &Spec, version: Version) -> Result<String> {
     Ok(text)
 }
 
-/// Compiles and runs the program against `headers`.
-pub fn ask(spec: &Spec, headers: &Headers) -> Result<Answers> {
+/// Compiles and runs the program against `headers`, with `define` defined.
+pub fn ask(spec: &Spec, headers: &Headers, define: Option<&str>) -> Result<Answers> {
     let directory = std::env::temp_dir().join(format!("memshed-layouts-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     let (source, binary) = (directory.join("probe.c"), directory.join("probe"));
@@ -211,6 +229,7 @@ pub fn ask(spec: &Spec, headers: &Headers) -> Result<Answers> {
                 .iter()
                 .flat_map(|path| ["-I".into(), path.clone().into_os_string()]),
         )
+        .args(define.map(|name| format!("-D{name}")))
         // The headers' inline functions name symbols of the interpreter, which nothing here calls.
         .args(["-Wl,--unresolved-symbols=ignore-all", "-x", "c"])
         .arg(&source)

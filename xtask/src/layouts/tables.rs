@@ -15,21 +15,39 @@ pub struct Table {
     pub base: Option<&'static str>,
     /// What moved, with the source that says so, and which versions were looked at.
     pub note: &'static str,
+    /// What the C compiler is to define, for builds that differ where their headers do not.
+    pub define: Option<&'static str>,
 }
 
 /// Every table, oldest first.
-pub const TABLES: [Table; 10] = [
+pub const TABLES: [Table; 14] = [
+    Table {
+        name: "v3_9",
+        versions: "3.9",
+        base: None,
+        note: "Headers of 3.9.18.",
+        define: None,
+    },
+    Table {
+        name: "v3_10",
+        versions: "3.10",
+        base: None,
+        note: "Headers of 3.10.13.",
+        define: None,
+    },
     Table {
         name: "v3_11",
         versions: "3.11",
         base: None,
         note: "Headers of 3.11.2 and 3.11.7 agree.",
+        define: None,
     },
     Table {
         name: "v3_12",
         versions: "3.12",
         base: None,
         note: "Headers of 3.12.1 and 3.12.5 agree but for the static strings.",
+        define: None,
     },
     Table {
         name: "v3_13_0",
@@ -37,18 +55,21 @@ pub const TABLES: [Table; 10] = [
         base: Some("v3_13"),
         note: "3.13.5 gave `PyGC_Head` an alignment of 4 (gh-127545), by which `gc.generations` \
                moved forward. Headers of 3.13.0.",
+        define: None,
     },
     Table {
         name: "v3_13",
         versions: "3.13.5-3.13.11",
         base: None,
         note: "Headers of 3.13.5, .7, .8 and .9 agree.",
+        define: None,
     },
     Table {
         name: "v3_13_12",
         versions: "3.13.12-3.13.12",
         base: Some("v3_13"),
         note: "3.13.12 enlarged the process-wide `ceval.perf`. Headers of 3.13.12.",
+        define: None,
     },
     Table {
         name: "v3_13_13",
@@ -56,6 +77,7 @@ pub const TABLES: [Table; 10] = [
         base: Some("v3_13"),
         note: "3.13.13 gave threads a cached data stack chunk (gh-142183). Headers of 3.13.14, .15 \
                and .18 agree.",
+        define: None,
     },
     Table {
         name: "v3_14_0",
@@ -64,6 +86,7 @@ pub const TABLES: [Table; 10] = [
         note: "3.14.3 enlarged the process-wide `ceval.perf`, as 3.13.12 did. Made of the headers \
                of 3.14.3 without `prev_eval_frame`, `trampoline_refcount` and `code_watcher_id` of \
                `struct _ceval_runtime_state`: offsets of `runtime` behind them are hints.",
+        define: None,
     },
     Table {
         name: "v3_14_3",
@@ -71,6 +94,7 @@ pub const TABLES: [Table; 10] = [
         base: Some("v3_14"),
         note: "3.14.4 enlarged `interp.qsbr` (gh-144438) and gave threads a cached data stack \
                chunk (gh-142183). Headers of 3.14.3.",
+        define: None,
     },
     Table {
         name: "v3_14_4",
@@ -78,12 +102,29 @@ pub const TABLES: [Table; 10] = [
         base: Some("v3_14"),
         note: "3.14.5 went back to the collector of 3.13, which enlarged `gc` (gh-149242). Made of \
                the headers of 3.14.3 with `pycore_qsbr.h` and `pystate.h` of 3.14.5.",
+        define: None,
     },
     Table {
         name: "v3_14",
         versions: "3.14.5-3.14",
         base: None,
         note: "Headers of 3.14.5 to 3.14.10 agree.",
+        define: None,
+    },
+    Table {
+        name: "v3_15",
+        versions: "3.15",
+        base: None,
+        note: "Headers of 3.15.0.",
+        define: None,
+    },
+    Table {
+        name: "v3_15_jit",
+        versions: "3.15",
+        base: Some("v3_15"),
+        note: "Built with `--enable-experimental-jit`, as Debian does: threads have the state of a \
+               tracer. Headers of 3.15.0.",
+        define: Some("_Py_TIER2"),
     },
 ];
 
@@ -98,13 +139,14 @@ impl Table {
         self.name.to_uppercase()
     }
 
-    /// The table for `version`.
-    pub fn of(version: Version) -> Result<Option<Table>> {
+    /// The tables for `version`: one, or one for each way of building it.
+    pub fn of(version: Version) -> Result<Vec<Table>> {
+        let mut all = Vec::new();
         for table in TABLES {
             if table.range()?.holds(version) {
-                return Ok(Some(table));
+                all.push(table);
             }
         }
-        Ok(None)
+        Ok(all)
     }
 }

@@ -90,7 +90,10 @@ impl<M: Memory> Caches<'_, '_, M> {
     fn small_ints(&self) -> Cache {
         let l = &self.visitor.layout.runtime;
         Cache {
-            name: "small integers (part of the interpreter's data)".to_owned(),
+            name: match l.small_ints {
+                Some(_) => "small integers (part of the interpreter's data)".to_owned(),
+                None => "small integers".to_owned(),
+            },
             entries: l.small_ints_count.into(),
             bytes: u64::from(l.small_ints_count) * u64::from(l.small_ints_stride),
         }
@@ -106,15 +109,24 @@ impl<M: Memory> Caches<'_, '_, M> {
             name: "method cache (part of the interpreter's data)".to_owned(),
             ..Cache::default()
         };
+        // 3.9 has one for all interpreters, in a variable of which nothing tells.
+        let (Some(table), Some(entries), Some(size), Some(version)) = (
+            l.type_cache,
+            l.type_cache_entries,
+            entry.size,
+            entry.version,
+        ) else {
+            return cache;
+        };
         for interpreter in self.interpreters {
-            let first = interpreter.at.add(l.type_cache.into());
-            let used = (0..l.type_cache_entries).filter(|i| {
-                let at = first.add(u64::from(*i) * u64::from(entry.size));
-                let version = self.visitor.reader.u32(at.add(entry.version.into()));
+            let first = interpreter.at.add(table.into());
+            let used = (0..entries).filter(|i| {
+                let at = first.add(u64::from(*i) * u64::from(size));
+                let version = self.visitor.reader.u32(at.add(version.into()));
                 version.is_ok_and(|version| version != 0)
             });
             cache.entries += used.count() as u64;
-            cache.bytes += u64::from(l.type_cache_entries) * u64::from(entry.size);
+            cache.bytes += u64::from(entries) * u64::from(size);
         }
         cache
     }

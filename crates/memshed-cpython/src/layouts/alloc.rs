@@ -2,7 +2,7 @@
 
 //! Struct definitions of the layout: alloc.
 
-/// The allocator's state. In 3.11 `arenas`, `maxarenas`, `usedpools`, `raw_allocated_blocks` and `arena_map_root` are separate static variables.
+/// The allocator's state. Up to 3.11 `arenas`, `maxarenas`, `usedpools`, `raw_allocated_blocks` and `arena_map_root` are separate static variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Obmalloc {
     /// `sizeof(struct _obmalloc_state)`.
@@ -35,7 +35,7 @@ pub struct Obmalloc {
     pub small_request_threshold: u32,
 }
 
-/// One 1 MiB piece of pools.
+/// One piece of pools: 256 KiB in 3.9, then 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arena {
     /// `sizeof(struct arena_object)`.

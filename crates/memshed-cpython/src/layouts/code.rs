@@ -10,7 +10,7 @@ pub struct Function {
     /// `offsetof(PyFunctionObject, func_globals)`.
     pub func_globals: u32,
     /// `offsetof(PyFunctionObject, func_builtins)`.
-    pub func_builtins: u32,
+    pub func_builtins: Option<u32>,
     /// `offsetof(PyFunctionObject, func_name)`.
     pub func_name: u32,
     /// `offsetof(PyFunctionObject, func_qualname)`.
@@ -51,7 +51,7 @@ pub struct Code {
     /// `offsetof(PyCodeObject, co_names)`.
     pub co_names: u32,
     /// `offsetof(PyCodeObject, co_exceptiontable)`.
-    pub co_exceptiontable: u32,
+    pub co_exceptiontable: Option<u32>,
     /// `offsetof(PyCodeObject, co_flags)`.
     pub co_flags: u32,
     /// `offsetof(PyCodeObject, co_argcount)`.
@@ -65,28 +65,36 @@ pub struct Code {
     /// `offsetof(PyCodeObject, co_firstlineno)`.
     pub co_firstlineno: u32,
     /// `offsetof(PyCodeObject, co_nlocalsplus)`.
-    pub co_nlocalsplus: u32,
+    pub co_nlocalsplus: Option<u32>,
     /// `offsetof(PyCodeObject, co_nlocals)`.
     pub co_nlocals: u32,
     /// `offsetof(PyCodeObject, co_ncellvars)`.
-    pub co_ncellvars: u32,
+    pub co_ncellvars: Option<u32>,
     /// `offsetof(PyCodeObject, co_nfreevars)`.
-    pub co_nfreevars: u32,
+    pub co_nfreevars: Option<u32>,
     /// `offsetof(PyCodeObject, co_localsplusnames)`.
-    pub co_localsplusnames: u32,
+    pub co_localsplusnames: Option<u32>,
     /// `offsetof(PyCodeObject, co_localspluskinds)`.
-    pub co_localspluskinds: u32,
+    pub co_localspluskinds: Option<u32>,
+    /// `offsetof(PyCodeObject, co_varnames)`.
+    pub co_varnames: Option<u32>,
+    /// `offsetof(PyCodeObject, co_cellvars)`.
+    pub co_cellvars: Option<u32>,
+    /// `offsetof(PyCodeObject, co_freevars)`.
+    pub co_freevars: Option<u32>,
+    /// Pointer to a `Py_ssize_t` for each of `co_cellvars`, or NULL. `offsetof(PyCodeObject, co_cell2arg)`.
+    pub co_cell2arg: Option<u32>,
     /// `offsetof(PyCodeObject, co_filename)`.
     pub co_filename: u32,
     /// `offsetof(PyCodeObject, co_name)`.
     pub co_name: u32,
     /// `offsetof(PyCodeObject, co_qualname)`.
-    pub co_qualname: u32,
+    pub co_qualname: Option<u32>,
     /// `offsetof(PyCodeObject, co_linetable)`.
     pub co_linetable: u32,
     /// `offsetof(PyCodeObject, co_weakreflist)`.
     pub co_weakreflist: u32,
-    /// Cached `co_code`, a bytes object. `offsetof(PyCodeObject, _co_code)`.
+    /// A bytes object; in 3.11 cached `co_code`. `offsetof(PyCodeObject, _co_code)`.
     pub co_code: Option<u32>,
     /// Pointer to a `_PyCoCached`. `offsetof(PyCodeObject, _co_cached)`.
     pub co_cached: Option<u32>,
@@ -113,16 +121,22 @@ pub struct Code {
     /// `offsetof(PyCodeObject, co_extra)`.
     pub co_extra: u32,
     /// The bytecode. `offsetof(PyCodeObject, co_code_adaptive)`.
-    pub co_code_adaptive: u32,
+    pub co_code_adaptive: Option<u32>,
+    /// Pointer to the inline caches of a function that runs often. `offsetof(PyCodeObject, co_opcache)`.
+    pub co_opcache: Option<u32>,
+    /// `u8`, how many there are. `offsetof(PyCodeObject, co_opcache_size)`.
+    pub co_opcache_size: Option<u32>,
+    /// `sizeof(_PyOpcache)`.
+    pub opcache_entry: Option<u32>,
 }
 
-/// An activation record, on a data stack or inside a generator or frame object.
+/// An activation record, on a data stack or inside a generator or frame object; up to 3.10 the frame object itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// `sizeof(_PyInterpreterFrame)`.
     pub size: u32,
     /// `offsetof(_PyInterpreterFrame, f_funcobj)`.
-    pub f_funcobj: u32,
+    pub f_funcobj: Option<u32>,
     /// Borrowed from 3.12 on. `offsetof(_PyInterpreterFrame, f_globals)`.
     pub f_globals: u32,
     /// Borrowed from 3.12 on. `offsetof(_PyInterpreterFrame, f_builtins)`.
@@ -132,17 +146,19 @@ pub struct Frame {
     /// Code object; from 3.13 `f_executable`, from 3.14 a tagged reference. `offsetof(_PyInterpreterFrame, f_executable)`.
     pub f_code: u32,
     /// `offsetof(_PyInterpreterFrame, frame_obj)`.
-    pub frame_obj: u32,
+    pub frame_obj: Option<u32>,
     /// `offsetof(_PyInterpreterFrame, previous)`.
     pub previous: u32,
     /// `offsetof(_PyInterpreterFrame, instr_ptr)`.
-    pub instr_ptr: u32,
+    pub instr_ptr: Option<u32>,
     /// `int`: used words of `localsplus`, −1 while running. `offsetof(_PyInterpreterFrame, stacktop)`.
     pub stacktop: Option<u32>,
-    /// Pointer to the first free word. `offsetof(_PyInterpreterFrame, stackpointer)`.
+    /// `int`: used words of the stack behind the local variables, −1 while running. `offsetof(PyFrameObject, f_stackdepth)`.
+    pub stackdepth: Option<u32>,
+    /// Pointer to the first free word, NULL while running. `offsetof(_PyInterpreterFrame, stackpointer)`.
     pub stackpointer: Option<u32>,
     /// `offsetof(_PyInterpreterFrame, owner)`.
-    pub owner: u32,
+    pub owner: Option<u32>,
     /// `offsetof(_PyInterpreterFrame, localsplus)`.
     pub localsplus: u32,
     /// `offsetof(_PyInterpreterFrame, return_offset)`.
@@ -152,11 +168,11 @@ pub struct Frame {
     /// 1 if code, function and locals are `_PyStackRef` (mask the low bits).
     pub tagged: u32,
     /// `FRAME_OWNED_BY_THREAD`.
-    pub owned_by_thread: u32,
+    pub owned_by_thread: Option<u32>,
     /// `FRAME_OWNED_BY_GENERATOR`.
-    pub owned_by_generator: u32,
+    pub owned_by_generator: Option<u32>,
     /// `(unsigned char)FRAME_OWNED_BY_FRAME_OBJECT`.
-    pub owned_by_frame_object: u32,
+    pub owned_by_frame_object: Option<u32>,
     /// `FRAME_OWNED_BY_INTERPRETER`.
     pub owned_by_interpreter: Option<u32>,
     /// `FRAME_OWNED_BY_CSTACK`.
@@ -171,7 +187,7 @@ pub struct FrameObject {
     /// `offsetof(PyFrameObject, f_back)`.
     pub f_back: u32,
     /// `offsetof(PyFrameObject, f_frame)`.
-    pub f_frame: u32,
+    pub f_frame: Option<u32>,
     /// `offsetof(PyFrameObject, f_trace)`.
     pub f_trace: u32,
     /// `offsetof(PyFrameObject, f_lineno)`.
@@ -183,7 +199,7 @@ pub struct FrameObject {
     /// `offsetof(PyFrameObject, f_overwritten_fast_locals)`.
     pub f_overwritten_fast_locals: Option<u32>,
     /// The record itself once the frame has ended. `offsetof(PyFrameObject, _f_frame_data)`.
-    pub frame_data: u32,
+    pub frame_data: Option<u32>,
 }
 
 /// Generator, coroutine and async generator begin alike.
@@ -193,6 +209,8 @@ pub struct Generator {
     pub size: u32,
     /// `offsetof(PyGenObject, gi_code)`.
     pub gi_code: Option<u32>,
+    /// The frame object, NULL once the generator has ended. `offsetof(PyGenObject, gi_frame)`.
+    pub gi_frame: Option<u32>,
     /// `offsetof(PyGenObject, gi_weakreflist)`.
     pub gi_weakreflist: u32,
     /// `offsetof(PyGenObject, gi_name)`.
@@ -204,25 +222,25 @@ pub struct Generator {
     /// `offsetof(PyGenObject, gi_origin_or_finalizer)`.
     pub gi_origin_or_finalizer: u32,
     /// `offsetof(PyGenObject, gi_frame_state)`.
-    pub gi_frame_state: u32,
+    pub gi_frame_state: Option<u32>,
     /// `offsetof(PyGenObject, gi_iframe)`.
-    pub gi_iframe: u32,
+    pub gi_iframe: Option<u32>,
     /// `sizeof(PyCoroObject)`.
     pub coro_size: u32,
     /// `sizeof(PyAsyncGenObject)`.
     pub async_gen_size: u32,
     /// The `gi_frame_state` byte as unsigned. `(unsigned char)FRAME_CREATED`.
-    pub frame_created: u32,
+    pub frame_created: Option<u32>,
     /// `(unsigned char)FRAME_SUSPENDED`.
-    pub frame_suspended: u32,
+    pub frame_suspended: Option<u32>,
     /// `(unsigned char)FRAME_SUSPENDED_YIELD_FROM`.
     pub frame_suspended_yield_from: Option<u32>,
     /// `(unsigned char)FRAME_EXECUTING`.
-    pub frame_executing: u32,
+    pub frame_executing: Option<u32>,
     /// `(unsigned char)FRAME_COMPLETED`.
-    pub frame_completed: u32,
+    pub frame_completed: Option<u32>,
     /// `(unsigned char)FRAME_CLEARED`.
-    pub frame_cleared: u32,
+    pub frame_cleared: Option<u32>,
 }
 
 /// A bound method.
@@ -272,17 +290,19 @@ pub struct BuiltinMethod {
     pub flag_static: u32,
 }
 
-/// A module.
+/// A module; 3.9 has it in `Objects/moduleobject.c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Module {
     /// `sizeof(PyModuleObject)`.
     pub size: u32,
     /// `offsetof(PyModuleObject, md_dict)`.
     pub md_dict: u32,
-    /// `offsetof(PyModuleObject, md_def)`.
+    /// The `PyModuleDef`, from 3.15 on only if `md_token_is_def`. `offsetof(PyModuleObject, md_token)`.
     pub md_def: u32,
     /// `offsetof(PyModuleObject, md_state)`.
     pub md_state: u32,
+    /// Bytes of the module's state. `offsetof(PyModuleObject, md_state_size)`.
+    pub md_state_size: Option<u32>,
     /// `offsetof(PyModuleObject, md_weaklist)`.
     pub md_weaklist: u32,
     /// `offsetof(PyModuleObject, md_name)`.
@@ -347,7 +367,7 @@ pub struct Exceptions {
     /// `offsetof(PyBaseExceptionObject, args)`.
     pub args: u32,
     /// `offsetof(PyBaseExceptionObject, notes)`.
-    pub notes: u32,
+    pub notes: Option<u32>,
     /// `offsetof(PyBaseExceptionObject, traceback)`.
     pub traceback: u32,
     /// `offsetof(PyBaseExceptionObject, context)`.
@@ -357,9 +377,9 @@ pub struct Exceptions {
     /// `offsetof(PyBaseExceptionObject, suppress_context)`.
     pub suppress_context: u32,
     /// `offsetof(PyBaseExceptionGroupObject, msg)`.
-    pub group_msg: u32,
+    pub group_msg: Option<u32>,
     /// `offsetof(PyBaseExceptionGroupObject, excs)`.
-    pub group_excs: u32,
+    pub group_excs: Option<u32>,
     /// `offsetof(PySyntaxErrorObject, msg)`.
     pub syntax_msg: u32,
     /// `offsetof(PySyntaxErrorObject, filename)`.
@@ -369,9 +389,9 @@ pub struct Exceptions {
     /// `offsetof(PySyntaxErrorObject, offset)`.
     pub syntax_offset: u32,
     /// `offsetof(PySyntaxErrorObject, end_lineno)`.
-    pub syntax_end_lineno: u32,
+    pub syntax_end_lineno: Option<u32>,
     /// `offsetof(PySyntaxErrorObject, end_offset)`.
-    pub syntax_end_offset: u32,
+    pub syntax_end_offset: Option<u32>,
     /// `offsetof(PySyntaxErrorObject, text)`.
     pub syntax_text: u32,
     /// `offsetof(PySyntaxErrorObject, print_file_and_line)`.
@@ -403,11 +423,11 @@ pub struct Exceptions {
     /// `offsetof(PyStopIterationObject, value)`.
     pub stop_iteration_value: u32,
     /// `offsetof(PyNameErrorObject, name)`.
-    pub name_error_name: u32,
+    pub name_error_name: Option<u32>,
     /// `offsetof(PyAttributeErrorObject, obj)`.
-    pub attribute_error_obj: u32,
+    pub attribute_error_obj: Option<u32>,
     /// `offsetof(PyAttributeErrorObject, name)`.
-    pub attribute_error_name: u32,
+    pub attribute_error_name: Option<u32>,
 }
 
 /// Template strings, `Objects/templateobject.c`, `interpolationobject.c`.

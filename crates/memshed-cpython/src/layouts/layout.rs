@@ -56,9 +56,9 @@ pub struct Layout {
     pub instance: Instance,
     /// A dictionary.
     pub dict: Dict,
-    /// The hash table of a dictionary.
+    /// The hash table of a dictionary. Up to 3.10 no header has it (`Objects/dict-common.h`).
     pub dict_keys: DictKeys,
-    /// The values of a split table. Up to 3.12 prefix bytes sit before them: size at −2, prefix size at −1.
+    /// The values of a split table: up to 3.10 a plain array. In 3.11 and 3.12 prefix bytes sit before them: size at −2, prefix size at −1.
     pub dict_values: DictValues,
     /// A list.
     pub list: List,
@@ -102,7 +102,7 @@ pub struct Layout {
     pub function: Function,
     /// A code object; `ob_size` counts 2-byte code units.
     pub code: Code,
-    /// An activation record, on a data stack or inside a generator or frame object.
+    /// An activation record, on a data stack or inside a generator or frame object; up to 3.10 the frame object itself.
     pub frame: Frame,
     /// A `frame`.
     pub frame_object: FrameObject,
@@ -114,7 +114,7 @@ pub struct Layout {
     pub instance_method: InstanceMethod,
     /// A function or method written in C.
     pub builtin_method: BuiltinMethod,
-    /// A module.
+    /// A module; 3.9 has it in `Objects/moduleobject.c`.
     pub module: Module,
     /// The head of descriptors written in C.
     pub descr: Descr,
@@ -124,9 +124,9 @@ pub struct Layout {
     pub exceptions: Exceptions,
     /// Template strings, `Objects/templateobject.c`, `interpolationobject.c`.
     pub template: Template,
-    /// The allocator's state. In 3.11 `arenas`, `maxarenas`, `usedpools`, `raw_allocated_blocks` and `arena_map_root` are separate static variables.
+    /// The allocator's state. Up to 3.11 `arenas`, `maxarenas`, `usedpools`, `raw_allocated_blocks` and `arena_map_root` are separate static variables.
     pub obmalloc: Obmalloc,
-    /// One 1 MiB piece of pools.
+    /// One piece of pools: 256 KiB in 3.9, then 1 MiB.
     pub arena: Arena,
     /// The head of a pool of equal blocks.
     pub pool: Pool,

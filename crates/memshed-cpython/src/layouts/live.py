@@ -117,6 +117,14 @@ def attributes():
     plain = [Plain(k) for k in range(3)][-1]
     i, v, k = L.instance, L.dict_values, L.dict_keys
     keys = number(id(Plain) + L.heap_type.ht_cached_keys)
+    if MINOR < 11:
+        # A dictionary of its own, which shares its keys and has an array of values.
+        attributes = number(id(plain) + Plain.__dictoffset__)
+        same("shared keys", number(attributes + L.dict.ma_keys), keys)
+        values = number(attributes + L.dict.ma_values) + v["values"]
+        points("first value", values, 0, plain.one)
+        points("second value", values, 8, plain.two)
+        return
     same("kind of cached keys", number(keys + k.dk_kind, 1), k.kind_split)
     same("managed_dict", bool(Plain.__flags__ & L.flags.managed_dict), True)
     if MINOR == 11:
@@ -148,9 +156,13 @@ def entries(table):
     """A dictionary's entries by key address, as a walker reads them."""
     d, k = L.dict, L.dict_keys
     keys = number(id(table) + d.ma_keys)
-    indices = 1 << number(keys + k.dk_log2_index_bytes, 1)
+    if k.dk_size is not None:
+        slots = number(keys + k.dk_size)
+        indices, general = slots * (1 if slots < 256 else 2), True
+    else:
+        indices = 1 << number(keys + k.dk_log2_index_bytes, 1)
+        general = number(keys + k.dk_kind, 1) == k.kind_general
     at = keys + k.dk_indices + indices
-    general = number(keys + k.dk_kind, 1) == k.kind_general
     size, key, value = (
         (k.entry_size, k.entry_key, k.entry_value)
         if general
@@ -211,7 +223,9 @@ def atoms():
     array = bytearray(data)
     del array[:3]
     same("bytearray", ctypes.string_at(number(id(array) + L.bytearray.ob_start), 7), data[3:])
-    same("ob_alloc", number(id(array) + L.bytearray.ob_alloc), array.__alloc__())
+    # From 3.15 on the bytes are a `bytes` object's.
+    head = L.bytes.ob_sval + 1 if L.bytearray.ob_bytes_object else 0
+    same("ob_alloc", number(id(array) + L.bytearray.ob_alloc) + head, array.__alloc__())
     big = -(5 << 30) - 7
     same("digit", number(id(big) + L.long.ob_digit, 4), 7)
     if MINOR >= 12:
@@ -232,15 +246,20 @@ def code_and_frames():
 
     outer.attribute = 1
     f = L.function
-    for name in "globals builtins name qualname code defaults kwdefaults closure doc dict module".split():
+    for name in "globals name qualname code defaults kwdefaults closure doc dict module".split():
         points("func_" + name, id(outer), f["func_" + name], getattr(outer, f"__{name}__"))
     reference = weakref.ref(outer)
     points("func_weakreflist", id(outer), f.func_weakreflist, reference)
     code, c = outer.__code__, L.code
-    for name in "consts names filename name qualname linetable exceptiontable".split():
+    for name in "consts names filename name".split():
         points("co_" + name, id(code), c["co_" + name], getattr(code, "co_" + name))
     for name in "flags argcount kwonlyargcount stacksize firstlineno nlocals".split():
         same("co_" + name, number(id(code) + c["co_" + name], 4), getattr(code, "co_" + name))
+    if MINOR < 11:
+        return frames_before_3_11(outer, code)
+    points("func_builtins", id(outer), f.func_builtins, outer.__builtins__)
+    for name in "qualname linetable exceptiontable".split():
+        points("co_" + name, id(code), c["co_" + name], getattr(code, "co_" + name))
     same("co_nlocalsplus", number(id(code) + c.co_nlocalsplus, 4), 5)
     same("co_localsplusnames", ctypes.cast(number(id(code) + c.co_localsplusnames), ctypes.py_object).value[0], "a")
     same("bytecode", ctypes.string_at(id(code) + c.co_code_adaptive + 2, 1), code._co_code_adaptive[2:3])
@@ -273,6 +292,37 @@ def code_and_frames():
     up = number(record + r.previous)
     same("the caller's code", number(up + r.f_code) & mask, id(me.f_back.f_code))
     same("frame's own data", o.frame_data + r.localsplus, types.FrameType.__basicsize__)
+    return running
+
+
+def frames_before_3_11(outer, code):
+    """Frames are objects, and generators have one."""
+    c, r, g = L.code, L.frame, L.generator
+    for name in "varnames cellvars freevars code".split():
+        points("co_" + name, id(code), c["co_" + name], getattr(code, "co_" + name))
+    names = code.co_varnames + code.co_cellvars + code.co_freevars
+    running = outer("an argument")
+    inner = next(running)
+    frame = running.gi_frame
+    points("gi_frame", id(running), g.gi_frame, frame)
+    points("gi_code", id(running), g.gi_code, code)
+    points("gi_name", id(running), g.gi_name, running.__name__)
+    points("gi_qualname", id(running), g.gi_qualname, running.__qualname__)
+    points("f_code", id(frame), r.f_code, code)
+    points("f_globals", id(frame), r.f_globals, globals())
+    slots = [number(id(frame) + r.localsplus + n * 8) for n in range(len(names))]
+    points("b in its place", id(frame), r.localsplus + 8 * names.index("b"), frame.f_locals["b"])
+    same("inner in its place", id(inner) in slots, True)
+    for cell in slots[len(code.co_varnames):]:
+        points("a cell's type", cell, L.object.ob_type, types.CellType)
+    if MINOR == 9:
+        top = number(id(frame) + r.stackpointer)
+    else:
+        top = id(frame) + r.localsplus + 8 * (len(names) + number(id(frame) + r.stackdepth, 4))
+    same("stack's top", top, id(frame) + r.localsplus + 8 * len(names))
+    me = sys._getframe()
+    points("f_back", id(me), r.previous, me.f_back)
+    same("running", number(id(me) + (r.stackpointer or r.stackdepth), 4), 0 if MINOR == 9 else 2**32 - 1)
     return running
 
 
@@ -318,19 +368,18 @@ def exceptions():
         except KeyError as inner:
             raise OSError(2, "text", "name") from inner
     except OSError as error:
-        error.add_note("note")
         for name in "args context cause traceback".split():
             points(name, id(error), e[name], getattr(error, name if name == "args" else f"__{name}__"))
         points("dict", id(error), e["dict"], error.__dict__)
-        points("notes", id(error), e.notes, None)
+        if MINOR >= 11:
+            points("notes", id(error), e.notes, None)
         points("os_filename", id(error), e.os_filename, error.filename)
         points("os_strerror", id(error), e.os_strerror, error.strerror)
         points("tb_frame", id(error.__traceback__), L.traceback.tb_frame, sys._getframe())
         handled = number(api("PyThreadState_Get") + L.tstate.exc_info)
         points("exc_value", handled, L.err_stack_item.exc_value, error)
-    try:
-        raise ExceptionGroup("message", [ValueError(1)])
-    except ExceptionGroup as group:
+    if MINOR >= 11:
+        group = ExceptionGroup("message", [ValueError(1)])
         points("group_msg", id(group), e.group_msg, group.message)
         points("group_excs", id(group), e.group_excs, group.exceptions)
     try:
@@ -341,7 +390,8 @@ def exceptions():
     try:
         exceptions.nothing
     except AttributeError as error:
-        points("attribute_error_obj", id(error), e.attribute_error_obj, exceptions)
+        if MINOR >= 10:
+            points("attribute_error_obj", id(error), e.attribute_error_obj, exceptions)
     points("stop_iteration_value", id(s := StopIteration(e)), e.stop_iteration_value, e)
     points("system_exit_code", id(s := SystemExit(e)), e.system_exit_code, e)
     points("unicode_object", id(s := UnicodeEncodeError("utf-8", "text", 0, 1, "why")), e.unicode_object, s.object)
@@ -391,19 +441,24 @@ def interpreter():
         error = interp + i.last_resort_memory_error
         points("last_resort_memory_error", error, L.object.ob_type, MemoryError)
     c = L.type_cache_entry
-    names = set()
-    for n in range(i.type_cache_entries):
-        names.add(number(interp + i.type_cache + n * c.size + c.name))
-    same("method cache", any(number(at + L.object.ob_type) == id(str) for at in names if at), True)
+    if MINOR >= 10:
+        names = set()
+        for n in range(i.type_cache_entries):
+            names.add(number(interp + i.type_cache + n * c.size + c.name))
+        same("method cache", any(number(at + L.object.ob_type) == id(str) for at in names if at), True)
 
     t = L.tstate
     same("tstate.interp", number(tstate + t.interp), interp)
     same("thread_id", number(tstate + t.thread_id), threading.get_ident())
-    same("native_thread_id", number(tstate + t.native_thread_id), threading.get_native_id())
+    if MINOR >= 11:
+        same("native_thread_id", number(tstate + t.native_thread_id), threading.get_native_id())
     same("threads_head", number(interp + i.threads_head), tstate)
     made = api("PyThreadState_GetDict")
     same("tstate.dict", number(tstate + t.dict), made)
-    frame = number(number(tstate + t.cframe) + t.cframe_current_frame) if MINOR < 13 else number(tstate + t.current_frame)
+    if MINOR in (11, 12):
+        frame = number(number(tstate + t.cframe) + t.cframe_current_frame)
+    else:
+        frame = number(tstate + t.current_frame)
     mask = ~3 if L.frame.tagged else -1
     codes = []
     while frame and len(codes) < 50:
@@ -453,6 +508,12 @@ def collector():
     stats = gc.get_stats()
     for n in range(3):
         s = at + g.generation_stats + n * g.stats_stride
+        if g.young_stats is not None:
+            # Rings of the latest collections, each with the index of the last of them.
+            old = n > 0 and (n - 1) * g.old_stats_stride
+            ring, index = (g.old_stats + old, g.old_stats_index + old) if n else (g.young_stats, g.young_stats_index)
+            table = number(at + g.generation_stats)
+            s = table + ring + number(table + index, 1) * g.stats_stride
         for name in ("collections", "collected", "uncollectable"):
             same(f"stats {n} {name}", number(s + g["stats_" + name]), stats[n][name])
 
@@ -479,6 +540,9 @@ def runtime():
     r = L.runtime
     same("interpreters_head", number(start + r.interpreters_head), interp)
     same("interpreters_main", number(start + r.interpreters_main), interp)
+    same("main_thread", number(start + r.main_thread), threading.get_ident())
+    if MINOR < 11:
+        return
     same("main_interpreter", interp - start, r.main_interpreter)
     for n in (-5, 0, 256):
         same(f"small int {n}", start + r.small_ints + (n + 5) * r.small_ints_stride, id(n))

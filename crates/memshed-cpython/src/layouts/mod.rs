@@ -10,6 +10,7 @@ mod layout;
 mod objects;
 pub mod private;
 mod state;
+mod v3_10;
 mod v3_11;
 mod v3_12;
 mod v3_13;
@@ -20,21 +21,25 @@ mod v3_14;
 mod v3_14_0;
 mod v3_14_3;
 mod v3_14_4;
+mod v3_15;
+mod v3_15_jit;
+mod v3_9;
 
 pub use alloc::*;
 pub use code::*;
 pub use layout::Layout;
 pub use objects::*;
 pub use state::*;
-pub use {v3_11::V3_11, v3_12::V3_12, v3_13::V3_13, v3_14::V3_14};
+pub use {v3_9::V3_9, v3_10::V3_10, v3_15_jit::V3_15_JIT};
+pub use {v3_11::V3_11, v3_12::V3_12, v3_13::V3_13, v3_14::V3_14, v3_15::V3_15};
 pub use {v3_13_0::V3_13_0, v3_13_12::V3_13_12, v3_13_13::V3_13_13};
 pub use {v3_14_0::V3_14_0, v3_14_3::V3_14_3, v3_14_4::V3_14_4};
 
 /// A build of CPython that has no table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    /// Older than 3.11, newer than 3.14, or not 3 at all.
-    #[error("CPython {0}.{1}.{2} is not supported: only 3.11 to 3.14 are")]
+    /// Older than 3.9, newer than 3.15, or not 3 at all.
+    #[error("CPython {0}.{1}.{2} is not supported: only 3.9 to 3.15 are")]
     Version(u32, u32, u32),
     /// An alpha, beta or release candidate, whose structs were still moving.
     #[error("CPython {0}.{1}.{2} before its release is not supported")]
@@ -56,6 +61,8 @@ pub struct Build {
     pub free_threaded: bool,
     /// `--with-pydebug`.
     pub debug: bool,
+    /// `sizeof(PyInterpreterState)`, which 3.13 and later publish; 0 if it is not known.
+    pub interp_size: u32,
 }
 
 /// The table for a build.
@@ -65,7 +72,7 @@ pub struct Build {
 pub fn layout_for(build: Build) -> Result<&'static Layout, Unsupported> {
     let hex = build.version_hex;
     let (major, minor, patch) = (hex >> 24, hex >> 16 & 0xff, hex >> 8 & 0xff);
-    if major != 3 || !(11..=14).contains(&minor) {
+    if major != 3 || !(9..=15).contains(&minor) {
         return Err(Unsupported::Version(major, minor, patch));
     }
     // Include/patchlevel.h: 0xA alpha, 0xB beta, 0xC candidate, 0xF final.
@@ -79,6 +86,8 @@ pub fn layout_for(build: Build) -> Result<&'static Layout, Unsupported> {
         return Err(Unsupported::Debug);
     }
     Ok(match (minor, patch) {
+        (9, _) => &V3_9,
+        (10, _) => &V3_10,
         (11, _) => &V3_11,
         (12, _) => &V3_12,
         (13, 0..=4) => &V3_13_0,
@@ -88,7 +97,21 @@ pub fn layout_for(build: Build) -> Result<&'static Layout, Unsupported> {
         (14, 0..=2) => &V3_14_0,
         (14, 3) => &V3_14_3,
         (14, 4) => &V3_14_4,
-        _ => &V3_14,
+        (14, _) => &V3_14,
+        // Debian's 3.15 has the JIT compiled in, which makes the states of threads longer.
+        _ if build.interp_size == V3_15_JIT.interp.size => &V3_15_JIT,
+        _ => &V3_15,
+    })
+}
+
+/// `sizeof(PyInterpreterState)` as a process's own `_Py_DebugOffsets` says, of which `published`
+/// are the bytes; 0 if it does not.
+pub fn published_interp_size(layout: &Layout, published: &[u8]) -> u32 {
+    let entry = layout.overlay.iter().find(|e| e.name == "interp.size");
+    let at = entry.and_then(|entry| published.get(entry.position as usize..));
+    let bytes = at.and_then(<[u8]>::first_chunk::<8>);
+    bytes.map_or(0, |bytes| {
+        u64::from_le_bytes(*bytes).try_into().unwrap_or(0)
     })
 }
 
@@ -123,7 +146,11 @@ pub fn overlay_published(layout: &mut Layout, published: &[u8]) -> Vec<Correctio
 /// `_PyRuntime`, in which it is the last field. What it cannot mend is left as it was.
 pub fn settle_runtime(layout: &mut Layout, main_interpreter: u32) {
     let runtime = &mut layout.runtime;
-    let by = i64::from(main_interpreter) - i64::from(runtime.main_interpreter);
+    // Before 3.11 nothing of the kind is static.
+    let Some(main) = runtime.main_interpreter else {
+        return;
+    };
+    let by = i64::from(main_interpreter) - i64::from(main);
     let move_by = |field: &mut u32| {
         *field = u32::try_from(i64::from(*field) + by).unwrap_or(*field);
     };
@@ -132,20 +159,20 @@ pub fn settle_runtime(layout: &mut Layout, main_interpreter: u32) {
         return;
     }
     move_by(&mut runtime.size);
-    move_by(&mut runtime.main_interpreter);
-    move_by(&mut runtime.static_objects_size);
-    move_by(&mut runtime.strings_size);
-    move_by(&mut runtime.strings_ascii);
-    move_by(&mut runtime.strings_latin1);
-    move_by(&mut runtime.tuple_empty);
     let optional = [
+        &mut runtime.main_interpreter,
+        &mut runtime.static_objects_size,
+        &mut runtime.strings_size,
+        &mut runtime.strings_ascii,
+        &mut runtime.strings_latin1,
+        &mut runtime.tuple_empty,
         &mut runtime.hamt_bitmap_node_empty,
         &mut runtime.context_token_missing,
     ];
     optional.into_iter().flatten().for_each(move_by);
     // Only 3.12 has the table of static strings behind the strings.
     if let Some(interned) = &mut runtime.interned_strings
-        && *interned > runtime.static_objects
+        && Some(*interned) > runtime.static_objects
     {
         move_by(interned);
     }

@@ -104,9 +104,9 @@ pub struct HeapType {
     /// `offsetof(PyHeapTypeObject, ht_module)`.
     pub ht_module: u32,
     /// `offsetof(PyHeapTypeObject, _ht_tpname)`.
-    pub tpname: u32,
+    pub tpname: Option<u32>,
     /// Borrowed. `offsetof(PyHeapTypeObject, _spec_cache.getitem)`.
-    pub spec_cache_getitem: u32,
+    pub spec_cache_getitem: Option<u32>,
     /// Borrowed. `offsetof(PyHeapTypeObject, _spec_cache.init)`.
     pub spec_cache_init: Option<u32>,
 }
@@ -124,7 +124,7 @@ pub struct TypeFlags {
     pub have_gc: u32,
     /// `Py_TPFLAGS_IS_ABSTRACT`.
     pub is_abstract: u32,
-    /// `Py_TPFLAGS_MANAGED_DICT`.
+    /// 0 where there is none. `Py_TPFLAGS_MANAGED_DICT`.
     pub managed_dict: u32,
     /// `Py_TPFLAGS_MANAGED_WEAKREF`.
     pub managed_weakref: Option<u32>,
@@ -133,9 +133,9 @@ pub struct TypeFlags {
     /// `_Py_TPFLAGS_STATIC_BUILTIN`.
     pub static_builtin: Option<u32>,
     /// `Py_TPFLAGS_DISALLOW_INSTANTIATION`.
-    pub disallow_instantiation: u32,
+    pub disallow_instantiation: Option<u32>,
     /// `Py_TPFLAGS_IMMUTABLETYPE`.
-    pub immutable: u32,
+    pub immutable: Option<u32>,
     /// `Py_TPFLAGS_ITEMS_AT_END`.
     pub items_at_end: Option<u32>,
     /// `Py_TPFLAGS_METHOD_DESCRIPTOR`.
@@ -181,7 +181,7 @@ pub struct Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Bytes before the object: dict pointer; in 3.12 a word tagged with 1 if it points to values (then minus 1 … see `DictValues`).
-    pub managed_dict: u32,
+    pub managed_dict: Option<u32>,
     /// Bytes before the object: values pointer of 3.11.
     pub managed_values: Option<u32>,
     /// Bytes before the object: head of the weak reference list.
@@ -201,21 +201,23 @@ pub struct Dict {
     pub ma_values: u32,
 }
 
-/// The hash table of a dictionary.
+/// The hash table of a dictionary. Up to 3.10 no header has it (`Objects/dict-common.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DictKeys {
     /// `sizeof(struct _dictkeysobject)`.
     pub size: u32,
     /// `offsetof(struct _dictkeysobject, dk_refcnt)`.
     pub dk_refcnt: u32,
+    /// How many slots, a power of two.
+    pub dk_size: Option<u32>,
     /// `offsetof(struct _dictkeysobject, dk_log2_size)`.
-    pub dk_log2_size: u32,
+    pub dk_log2_size: Option<u32>,
     /// `offsetof(struct _dictkeysobject, dk_log2_index_bytes)`.
-    pub dk_log2_index_bytes: u32,
+    pub dk_log2_index_bytes: Option<u32>,
     /// 0 general, 1 only strings, 2 split. `offsetof(struct _dictkeysobject, dk_kind)`.
-    pub dk_kind: u32,
+    pub dk_kind: Option<u32>,
     /// `offsetof(struct _dictkeysobject, dk_version)`.
-    pub dk_version: u32,
+    pub dk_version: Option<u32>,
     /// `offsetof(struct _dictkeysobject, dk_usable)`.
     pub dk_usable: u32,
     /// `offsetof(struct _dictkeysobject, dk_nentries)`.
@@ -223,11 +225,11 @@ pub struct DictKeys {
     /// `offsetof(struct _dictkeysobject, dk_indices)`.
     pub dk_indices: u32,
     /// `DICT_KEYS_GENERAL`.
-    pub kind_general: u32,
+    pub kind_general: Option<u32>,
     /// `DICT_KEYS_UNICODE`.
-    pub kind_unicode: u32,
+    pub kind_unicode: Option<u32>,
     /// `DICT_KEYS_SPLIT`.
-    pub kind_split: u32,
+    pub kind_split: Option<u32>,
     /// `sizeof(PyDictKeyEntry)`.
     pub entry_size: u32,
     /// `offsetof(PyDictKeyEntry, me_hash)`.
@@ -237,14 +239,14 @@ pub struct DictKeys {
     /// `offsetof(PyDictKeyEntry, me_value)`.
     pub entry_value: u32,
     /// `sizeof(PyDictUnicodeEntry)`.
-    pub unicode_entry_size: u32,
+    pub unicode_entry_size: Option<u32>,
     /// `offsetof(PyDictUnicodeEntry, me_key)`.
-    pub unicode_entry_key: u32,
+    pub unicode_entry_key: Option<u32>,
     /// `offsetof(PyDictUnicodeEntry, me_value)`.
-    pub unicode_entry_value: u32,
+    pub unicode_entry_value: Option<u32>,
 }
 
-/// The values of a split table. Up to 3.12 prefix bytes sit before them: size at −2, prefix size at −1.
+/// The values of a split table: up to 3.10 a plain array. In 3.11 and 3.12 prefix bytes sit before them: size at −2, prefix size at −1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DictValues {
     /// First of the values. `offsetof(struct _dictvalues, values)`.
@@ -383,7 +385,7 @@ pub struct ByteArray {
     pub ob_start: u32,
     /// `offsetof(PyByteArrayObject, ob_exports)`.
     pub ob_exports: u32,
-    /// `ob_bytes_object`.
+    /// `offsetof(PyByteArrayObject, ob_bytes_object)`.
     pub ob_bytes_object: Option<u32>,
 }
 
@@ -394,7 +396,7 @@ pub struct Long {
     pub size: u32,
     /// `offsetof(PyLongObject, long_value.ob_digit)`.
     pub ob_digit: u32,
-    /// Digit count times 8, sign in the low two bits. 3.11: `ob_size`, negative for a negative number. `offsetof(PyLongObject, long_value.lv_tag)`.
+    /// Digit count times 8, sign in the low two bits. Up to 3.11: `ob_size`, negative for a negative number. `offsetof(PyLongObject, long_value.lv_tag)`.
     pub lv_tag: Option<u32>,
     /// Bits to shift `lv_tag` right for the digit count. `_PyLong_NON_SIZE_BITS`.
     pub lv_tag_shift: Option<u32>,

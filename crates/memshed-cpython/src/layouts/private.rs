@@ -3,7 +3,7 @@
 //!
 //! Most are one flat struct with references at fixed offsets: `private.txt` lists them, and what is
 //! listed for a type holds for its subclasses too. The few that need steps of their own follow as
-//! constants. None of the latter has changed from 3.11 to 3.14, except where a comment says so.
+//! constants. None of the latter has changed from 3.11 to 3.15, except where a comment says so.
 
 use std::sync::LazyLock;
 

@@ -20,41 +20,41 @@ pub struct Runtime {
     /// `offsetof(_PyRuntimeState, main_thread)`.
     pub main_thread: u32,
     /// The statically allocated main interpreter. `offsetof(_PyRuntimeState, _main_interpreter)`.
-    pub main_interpreter: u32,
+    pub main_interpreter: Option<u32>,
     /// `offsetof(_PyRuntimeState, unicode_state.ids.next_index)`.
-    pub unicode_next_index: u32,
+    pub unicode_next_index: Option<u32>,
     /// Pointer to the `_Py_hashtable_t` of static interned strings. `offsetof(_PyRuntimeState, cached_objects.interned_strings)`.
     pub interned_strings: Option<u32>,
     /// Start of the statically allocated objects. `offsetof(_PyRuntimeState, static_objects)`.
-    pub static_objects: u32,
+    pub static_objects: Option<u32>,
     /// Bytes of them. `sizeof(((_PyRuntimeState*)0)->static_objects)`.
-    pub static_objects_size: u32,
+    pub static_objects_size: Option<u32>,
     /// First of the preallocated integers. `offsetof(_PyRuntimeState, static_objects.singletons.small_ints)`.
-    pub small_ints: u32,
+    pub small_ints: Option<u32>,
     /// How many there are, 32 bytes apart. `_PY_NSMALLNEGINTS + _PY_NSMALLPOSINTS`.
     pub small_ints_count: u32,
     /// `sizeof(PyLongObject)`.
     pub small_ints_stride: u32,
     /// `offsetof(_PyRuntimeState, static_objects.singletons.bytes_empty)`.
-    pub bytes_empty: u32,
+    pub bytes_empty: Option<u32>,
     /// The 256 one-byte `bytes`. `offsetof(_PyRuntimeState, static_objects.singletons.bytes_characters)`.
-    pub bytes_characters: u32,
+    pub bytes_characters: Option<u32>,
     /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.bytes_characters[0])`.
-    pub bytes_characters_stride: u32,
+    pub bytes_characters_stride: Option<u32>,
     /// The static strings, a run of ASCII objects of different sizes. `offsetof(_PyRuntimeState, static_objects.singletons.strings)`.
-    pub strings: u32,
+    pub strings: Option<u32>,
     /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.strings)`.
-    pub strings_size: u32,
+    pub strings_size: Option<u32>,
     /// The 128 one-character strings. `offsetof(_PyRuntimeState, static_objects.singletons.strings.ascii)`.
-    pub strings_ascii: u32,
+    pub strings_ascii: Option<u32>,
     /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.strings.ascii[0])`.
-    pub strings_ascii_stride: u32,
+    pub strings_ascii_stride: Option<u32>,
     /// The 128 one-character Latin-1 strings. `offsetof(_PyRuntimeState, static_objects.singletons.strings.latin1)`.
-    pub strings_latin1: u32,
+    pub strings_latin1: Option<u32>,
     /// `sizeof(((_PyRuntimeState*)0)->static_objects.singletons.strings.latin1[0])`.
-    pub strings_latin1_stride: u32,
+    pub strings_latin1_stride: Option<u32>,
     /// `offsetof(_PyRuntimeState, static_objects.singletons.tuple_empty)`.
-    pub tuple_empty: u32,
+    pub tuple_empty: Option<u32>,
     /// `offsetof(_PyRuntimeState, static_objects.singletons.hamt_bitmap_node_empty)`.
     pub hamt_bitmap_node_empty: Option<u32>,
     /// `offsetof(_PyRuntimeState, static_objects.singletons.context_token_missing)`.
@@ -141,7 +141,7 @@ pub struct Interp {
     /// `offsetof(PyInterpreterState, warnings.context)`.
     pub warnings_context: Option<u32>,
     /// ≤ 3.13 `atexit_py_callback **`; from 3.14 a list object. `offsetof(PyInterpreterState, atexit.callbacks)`.
-    pub atexit_callbacks: u32,
+    pub atexit_callbacks: Option<u32>,
     /// `offsetof(PyInterpreterState, atexit.ncallbacks)`.
     pub atexit_ncallbacks: Option<u32>,
     /// Linked list of C callbacks, no objects. `offsetof(PyInterpreterState, atexit.ll_callbacks)`.
@@ -159,10 +159,10 @@ pub struct Interp {
     /// `offsetof(PyInterpreterState, _gil)`.
     pub gil_runtime_state: Option<u32>,
     /// `offsetof(PyInterpreterState, unicode.ids.size)`.
-    pub unicode_ids_size: u32,
+    pub unicode_ids_size: Option<u32>,
     /// `PyObject **` of the strings made by `_Py_IDENTIFIER`. `offsetof(PyInterpreterState, unicode.ids.array)`.
-    pub unicode_ids_array: u32,
-    /// Dict (3.12+) of the interned strings; a static variable of `Objects/unicodeobject.c` in 3.11. `offsetof(PyInterpreterState, cached_objects.interned_strings)`.
+    pub unicode_ids_array: Option<u32>,
+    /// Dict (3.12+) of the interned strings; a static variable of `Objects/unicodeobject.c` up to 3.11. `offsetof(PyInterpreterState, cached_objects.interned_strings)`.
     pub interned_strings: Option<u32>,
     /// `offsetof(PyInterpreterState, types)`.
     pub types: Option<u32>,
@@ -181,17 +181,17 @@ pub struct Interp {
     /// `sizeof(((PyInterpreterState*)0)->types.for_extensions.initialized) / sizeof(((PyInterpreterState*)0)->types.for_extensions.initialized[0])`.
     pub types_extensions_capacity: Option<u32>,
     /// Method cache: entries of strong name, borrowed value. `offsetof(PyInterpreterState, types.type_cache.hashtable)`.
-    pub type_cache: u32,
+    pub type_cache: Option<u32>,
     /// `sizeof(((PyInterpreterState*)0)->types.type_cache.hashtable) / sizeof(struct type_cache_entry)`.
-    pub type_cache_entries: u32,
+    pub type_cache_entries: Option<u32>,
     /// `offsetof(PyInterpreterState, object_state)`.
     pub object_state: Option<u32>,
     /// `offsetof(PyInterpreterState, dict_state)`.
-    pub dict_state: u32,
+    pub dict_state: Option<u32>,
     /// Borrowed references to common callables. `offsetof(PyInterpreterState, callable_cache)`.
-    pub callable_cache: u32,
+    pub callable_cache: Option<u32>,
     /// `sizeof(((PyInterpreterState*)0)->callable_cache) / sizeof(void*)`.
-    pub callable_cache_count: u32,
+    pub callable_cache_count: Option<u32>,
     /// `offsetof(PyInterpreterState, func_state)`.
     pub func_state: Option<u32>,
     /// Borrowed references. `offsetof(PyInterpreterState, func_state.func_version_cache)`.
@@ -205,7 +205,7 @@ pub struct Interp {
     /// `offsetof(PyInterpreterState, static_objects.singletons.last_resort_memory_error)`.
     pub last_resort_memory_error: Option<u32>,
     /// `offsetof(PyInterpreterState, _initial_thread)`.
-    pub initial_thread: u32,
+    pub initial_thread: Option<u32>,
     /// First tier-2 executor, linked through `vm_data.links`. `offsetof(PyInterpreterState, executor_list_head)`.
     pub executor_list_head: Option<u32>,
     /// `offsetof(PyInterpreterState, asyncio_tasks_head)`.
@@ -220,13 +220,13 @@ pub struct Interp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeCacheEntry {
     /// `sizeof(struct type_cache_entry)`.
-    pub size: u32,
+    pub size: Option<u32>,
     /// `offsetof(struct type_cache_entry, version)`.
-    pub version: u32,
+    pub version: Option<u32>,
     /// `offsetof(struct type_cache_entry, name)`.
-    pub name: u32,
+    pub name: Option<u32>,
     /// `offsetof(struct type_cache_entry, value)`.
-    pub value: u32,
+    pub value: Option<u32>,
 }
 
 /// Per-interpreter state of a static builtin type.
@@ -250,7 +250,7 @@ pub struct Gc {
     /// `sizeof(struct _gc_runtime_state)`.
     pub size: u32,
     /// `offsetof(struct _gc_runtime_state, trash_delete_later)`.
-    pub delete_later: u32,
+    pub delete_later: Option<u32>,
     /// `offsetof(struct _gc_runtime_state, enabled)`.
     pub enabled: u32,
     /// First of three `struct gc_generation`: youngest first (`young`, `old[0]`, `old[1]` in 3.14.0 to 3.14.4). From 3.13.5 to the end of 3.13 `PyGC_Head` is declared with an alignment of 4, which by GCC's rule for typedefs puts this at 20: check the shape, and try 24. `offsetof(struct _gc_runtime_state, generations)`.
@@ -267,10 +267,20 @@ pub struct Gc {
     pub generation_counter: u32,
     /// The list that `gc.freeze` fills. `offsetof(struct _gc_runtime_state, permanent_generation)`.
     pub permanent_generation: u32,
-    /// `offsetof(struct _gc_runtime_state, generation_stats)`.
+    /// An array; from 3.15 a pointer to `struct gc_stats`, whose rings end with an `int8_t` index of the latest entry. `offsetof(struct _gc_runtime_state, generation_stats)`.
     pub generation_stats: u32,
+    /// `offsetof(struct gc_stats, young.items)`.
+    pub young_stats: Option<u32>,
+    /// `offsetof(struct gc_stats, young.index)`.
+    pub young_stats_index: Option<u32>,
+    /// `offsetof(struct gc_stats, old[0].items)`.
+    pub old_stats: Option<u32>,
+    /// `offsetof(struct gc_stats, old[0].index)`.
+    pub old_stats_index: Option<u32>,
+    /// `sizeof(struct gc_old_stats_buffer)`.
+    pub old_stats_stride: Option<u32>,
     /// `sizeof(((struct _gc_runtime_state*)0)->generation_stats) / sizeof(((struct _gc_runtime_state*)0)->generation_stats[0])`.
-    pub generation_stats_count: u32,
+    pub generation_stats_count: Option<u32>,
     /// `sizeof(struct gc_generation_stats)`.
     pub stats_stride: u32,
     /// `offsetof(struct gc_generation_stats, collections)`.
@@ -319,14 +329,14 @@ pub struct Tstate {
     /// `offsetof(PyThreadState, thread_id)`.
     pub thread_id: u32,
     /// `offsetof(PyThreadState, native_thread_id)`.
-    pub native_thread_id: u32,
+    pub native_thread_id: Option<u32>,
     /// `offsetof(PyThreadState, id)`.
     pub id: u32,
     /// Pointer to a `_PyCFrame` on the C stack. `offsetof(PyThreadState, cframe)`.
     pub cframe: Option<u32>,
     /// `offsetof(_PyCFrame, current_frame)`.
     pub cframe_current_frame: Option<u32>,
-    /// `offsetof(PyThreadState, current_frame)`.
+    /// Up to 3.10 a frame object. `offsetof(PyThreadState, current_frame)`.
     pub current_frame: Option<u32>,
     /// `offsetof(PyThreadState, dict)`.
     pub dict: u32,
@@ -355,11 +365,11 @@ pub struct Tstate {
     /// `offsetof(PyThreadState, async_gen_finalizer)`.
     pub async_gen_finalizer: u32,
     /// `offsetof(PyThreadState, datastack_chunk)`.
-    pub datastack_chunk: u32,
+    pub datastack_chunk: Option<u32>,
     /// `offsetof(PyThreadState, datastack_top)`.
-    pub datastack_top: u32,
+    pub datastack_top: Option<u32>,
     /// `offsetof(PyThreadState, datastack_limit)`.
-    pub datastack_limit: u32,
+    pub datastack_limit: Option<u32>,
     /// `offsetof(PyThreadState, datastack_cached_chunk)`.
     pub datastack_cached_chunk: Option<u32>,
     /// `offsetof(PyThreadState, delete_later)`.
@@ -383,8 +393,12 @@ pub struct Tstate {
 pub struct ErrStackItem {
     /// `sizeof(_PyErr_StackItem)`.
     pub size: u32,
+    /// `offsetof(_PyErr_StackItem, exc_type)`.
+    pub exc_type: Option<u32>,
     /// `offsetof(_PyErr_StackItem, exc_value)`.
     pub exc_value: u32,
+    /// `offsetof(_PyErr_StackItem, exc_traceback)`.
+    pub exc_traceback: Option<u32>,
     /// `offsetof(_PyErr_StackItem, previous_item)`.
     pub previous_item: u32,
 }
@@ -393,30 +407,30 @@ pub struct ErrStackItem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackChunk {
     /// `offsetof(_PyStackChunk, previous)`.
-    pub previous: u32,
+    pub previous: Option<u32>,
     /// The field `size`, bytes of the chunk. `offsetof(_PyStackChunk, size)`.
-    pub size: u32,
+    pub size: Option<u32>,
     /// `offsetof(_PyStackChunk, top)`.
-    pub top: u32,
+    pub top: Option<u32>,
     /// `offsetof(_PyStackChunk, data)`.
-    pub data: u32,
+    pub data: Option<u32>,
 }
 
 /// `_Py_hashtable_t`, which holds the static interned strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hashtable {
     /// `offsetof(_Py_hashtable_t, nentries)`.
-    pub nentries: u32,
+    pub nentries: Option<u32>,
     /// `offsetof(_Py_hashtable_t, nbuckets)`.
-    pub nbuckets: u32,
+    pub nbuckets: Option<u32>,
     /// `offsetof(_Py_hashtable_t, buckets)`.
-    pub buckets: u32,
+    pub buckets: Option<u32>,
     /// `offsetof(_Py_hashtable_entry_t, _Py_slist_item)`.
-    pub entry_next: u32,
+    pub entry_next: Option<u32>,
     /// `offsetof(_Py_hashtable_entry_t, key)`.
-    pub entry_key: u32,
+    pub entry_key: Option<u32>,
     /// `offsetof(_Py_hashtable_entry_t, value)`.
-    pub entry_value: u32,
+    pub entry_value: Option<u32>,
 }
 
 /// One function registered with `atexit`.

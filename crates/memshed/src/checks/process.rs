@@ -54,7 +54,7 @@ fn interpreter(process: &Process) -> Check {
             Some(why) => Check::fail(
                 NAME,
                 format!("Python {}: {why}", python.version),
-                "memshed reads the default builds of CPython 3.11 to 3.14",
+                "memshed reads the default builds of CPython 3.9 to 3.15",
             ),
         },
     }
