@@ -98,7 +98,7 @@ def beyond(snapshot, truth, named, pid):
                 "type": name, "collected": collected, "kind": kind, "label": label, "edges": len(found),
                 "targets": dict(collections.Counter(snapshot.names[snapshot.type[snapshot.target[edge]]] for edge in sample).most_common(3)),
                 "looked_up": len(sample), "not_held": len(wrong),
-                "example": [hex(snapshot.address[snapshot.source[wrong[0]]]), hex(snapshot.address[snapshot.target[wrong[0]]])] if wrong else None,
+                "example": [hex(snapshot.address[column[(wrong or found)[0]]]) for column in (snapshot.source, snapshot.target)],
             })
     return told
 
