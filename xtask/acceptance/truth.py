@@ -31,6 +31,7 @@ LISTED = (
 PLAIN = (object, int, float, str, bytes)
 C_SLOTS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
 HEAPTYPE = 1 << 9
+HAVE_GC = 1 << 14
 GET_DICT, GET_BASES, GET_MRO = (type.__dict__[name].__get__ for name in ("__dict__", "__bases__", "__mro__"))
 
 
@@ -69,6 +70,7 @@ def write_truth(directory, edges, malloc_fd):
     numbers = {}
     names = []
     flags = []
+    collected = []
     tracked_counts = {}
     for found in tracked:
         tracked_counts[type(found)] = tracked_counts.get(type(found), 0) + 1
@@ -92,6 +94,7 @@ def write_truth(directory, edges, malloc_fd):
             number = numbers[kind] = len(names)
             names.append(type_name(kind))
             flags.append(listed(kind))
+            collected.append(bool(kind.__flags__ & HAVE_GC))
         address = id(found)
         ids.append(address)
         numbers_of.append(number)
@@ -131,6 +134,7 @@ def write_truth(directory, edges, malloc_fd):
     truth = {
         "python": "%d.%d.%d" % sys.version_info[:3],
         "types": names,
+        "collected": collected,
         "tracked": by_name,
         "blocks": blocks,
         "gc": {

@@ -2,7 +2,7 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::layouts::Layout;
-use crate::layouts::private::deque;
+use crate::layouts::private::{Count, Indirect, deque, lru_cache, moment, simple_queue};
 use crate::read::Reader;
 use crate::shapes::Kind;
 use crate::types::{DictPlace, TypeInfo};
@@ -83,7 +83,9 @@ impl<M: Memory> Visitor<'_, M> {
             sink.edge(info.address, RawLabel::Field("__class__"));
         }
         for &(name, offset) in info.fields.iter() {
+            // Some structs keep flags in a pointer's lowest bits, or small numbers in its place.
             let target = self.reader.pointer(at.add(offset.into()))?;
+            let target = RemoteAddr(target.0 & !7);
             if !target.is_null() {
                 sink.edge(target, RawLabel::Field(name));
                 if name == "__dict__" || name == "__globals__" {
@@ -102,6 +104,9 @@ impl<M: Memory> Visitor<'_, M> {
             if !target.is_null() {
                 sink.weak(target, name);
             }
+        }
+        for indirect in info.indirect {
+            self.indirect(at, indirect, sink)?;
         }
         let contents = self.contents(at, info, sink);
         if info.dict != DictPlace::None {
@@ -131,13 +136,25 @@ impl<M: Memory> Visitor<'_, M> {
             }
             Kind::Tuple => {
                 let items = at.add(self.layout.tuple.ob_item.into());
-                self.sequence(items, self.length(at)?, sink)
+                self.sequence(items, self.length(at)? + info.hidden_items, sink)
             }
             Kind::Dict | Kind::OrderedDict => self.dict(at, sink),
             Kind::Set => self.set(at, sink),
             Kind::Deque => self.deque(at, sink),
+            Kind::LruCache => self.cached(at, sink),
+            Kind::SimpleQueue => self.queue(at, sink),
+            Kind::Moment(tzinfo) => {
+                if self.reader.u8(at.add(moment::HASTZINFO.into()))? != 0 {
+                    let zone = self.reader.pointer(at.add(tzinfo.into()))?;
+                    sink.edge(zone, RawLabel::Field("tzinfo"));
+                }
+                Ok(())
+            }
             Kind::Frame => self.frame_object(at, sink),
-            Kind::Generator => self.generator(at, sink),
+            Kind::Generator => {
+                self.generator(at, sink)?;
+                self.ended_generator(at, sink)
+            }
             Kind::Module => self.module(at, sink),
             Kind::Type => self.type_object(at, sink),
             Kind::Scanned => {
@@ -147,8 +164,9 @@ impl<M: Memory> Visitor<'_, M> {
                 let known = |offset| info.is_field(offset);
                 self.scan(at, head, words as usize, known, sink)
             }
-            Kind::Plain | Kind::Str | Kind::Bytes | Kind::ByteArray => Ok(()),
-            Kind::Int | Kind::Code | Kind::Weakref | Kind::Array | Kind::BytesIo => Ok(()),
+            Kind::Code => self.code(at, sink),
+            Kind::Plain | Kind::Str | Kind::Bytes | Kind::ByteArray | Kind::Int => Ok(()),
+            Kind::Weakref | Kind::Array | Kind::BytesIo | Kind::CData => Ok(()),
         }
     }
 
@@ -234,6 +252,138 @@ impl<M: Memory> Visitor<'_, M> {
             block = self
                 .reader
                 .pointer(block.add(deque::BLOCK_RIGHTLINK.into()))?;
+        }
+        Ok(())
+    }
+
+    /// References that the object has in a block of its own, or in an array.
+    fn indirect<S: EdgeSink>(
+        &self,
+        at: RemoteAddr,
+        indirect: &Indirect,
+        sink: &mut S,
+    ) -> Result<(), ReadError> {
+        let Some((&first, way)) = indirect.path.split_last() else {
+            return Ok(());
+        };
+        let (mut holder, mut block) = (at, at);
+        for &offset in way {
+            holder = block;
+            block = self.reader.pointer(block.add(offset.into()))?;
+            if block.is_null() {
+                return Ok(());
+            }
+        }
+        let count = match indirect.count {
+            Count::Fixed(count) => count,
+            Count::At(offset) => self.reader.u32(holder.add(offset.into()))?,
+        };
+        let (count, stride) = (count as usize, indirect.stride as usize);
+        if count == 0 {
+            return Ok(());
+        }
+        let bytes = (count - 1) * stride + 8;
+        let bytes = self.reader.bytes(block.add(first.into()), bytes)?;
+        for piece in bytes.chunks(stride) {
+            let word = piece
+                .first_chunk::<8>()
+                .map_or(0, |w| u64::from_le_bytes(*w));
+            if word & !7 != 0 {
+                sink.edge(RemoteAddr(word & !7), RawLabel::Field(indirect.label));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys and results of a `functools.lru_cache` with a limit, oldest first. The links of the ring
+    /// are objects too, which the collector does not know; that they hold keys and results is told
+    /// of the wrapper alone.
+    fn cached<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
+        let reader = self.reader;
+        let dict = reader.pointer(at.add(lru_cache::CACHE.into()))?;
+        let mut link = reader.pointer(at.add(lru_cache::FIRST.into()))?;
+        if dict.is_null() || link.is_null() {
+            return Ok(());
+        }
+        let used = reader.u64(dict.add(self.layout.dict.ma_used.into()))?;
+        for _ in 0..used.min(MAX_LENGTH) {
+            if link == at {
+                break;
+            }
+            let key = reader.pointer(link.add(lru_cache::LINK_KEY.into()))?;
+            let result = reader.pointer(link.add(lru_cache::LINK_RESULT.into()))?;
+            sink.edge(key, RawLabel::Field("cache key"));
+            sink.edge(result, RawLabel::Field("cache entry"));
+            link = reader.pointer(link.add(lru_cache::LINK_NEXT.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The items of a `queue.SimpleQueue` that is a ring buffer.
+    fn queue<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
+        let word = |offset: u32| self.reader.u64(at.add(offset.into()));
+        let (room, length) = (word(simple_queue::CAPACITY)?, word(simple_queue::LENGTH)?);
+        let first = word(simple_queue::GET_INDEX)?;
+        if room >= MAX_LENGTH || length > room || first >= room.max(1) {
+            return Err(ReadError::Unmapped(at));
+        }
+        let items = RemoteAddr(word(simple_queue::ITEMS)?);
+        let items: &[u8] = self.reader.bytes(items, room as usize * 8)?;
+        let (words, _) = items.as_chunks::<8>();
+        for (i, word) in (0..length).zip(words.iter().cycle().skip(first as usize)) {
+            sink.edge(RemoteAddr(u64::from_le_bytes(*word)), RawLabel::Index(i));
+        }
+        Ok(())
+    }
+
+    /// What a code object has computed when it was asked for.
+    fn code<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
+        let (reader, c) = (self.reader, &self.layout.code);
+        if let Some(cached) = c.co_cached {
+            let cached = reader.pointer(at.add(cached.into()))?;
+            let offsets = [
+                (c.cached_code, "co_code"),
+                (c.cached_varnames, "co_varnames"),
+                (c.cached_cellvars, "co_cellvars"),
+                (c.cached_freevars, "co_freevars"),
+            ];
+            for (offset, name) in offsets {
+                let Some(offset) = offset.filter(|_| !cached.is_null()) else {
+                    continue;
+                };
+                let target = reader.pointer(cached.add(offset.into()))?;
+                if !target.is_null() {
+                    sink.edge(target, RawLabel::Field(name));
+                }
+            }
+        }
+        let (Some(executors), Some(count), Some(items)) =
+            (c.co_executors, c.executors_count, c.executors_items)
+        else {
+            return Ok(());
+        };
+        let executors = reader.pointer(at.add(executors.into()))?;
+        if executors.is_null() {
+            return Ok(());
+        }
+        let count = reader.u32(executors.add(count.into()))?;
+        self.sequence(executors.add(items.into()), count.into(), sink)
+    }
+
+    /// From 3.12 on a generator that has ended still holds its code, in the frame within it.
+    fn ended_generator<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
+        let l = &self.layout.generator;
+        let (None, Some(state), Some(cleared), Some(frame)) =
+            (l.gi_code, l.gi_frame_state, l.frame_cleared, l.gi_iframe)
+        else {
+            return Ok(());
+        };
+        let state = self.reader.u8(at.add(state.into()))? as i8;
+        if i32::from(state) >= cleared as i32 {
+            let code = self.frame(at.add(frame.into()))?.code;
+            if !code.is_null() {
+                sink.edge(code, RawLabel::Field("gi_code"));
+            }
         }
         Ok(())
     }

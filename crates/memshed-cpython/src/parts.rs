@@ -6,7 +6,7 @@
 
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
-use crate::layouts::private::{array, deque, odict};
+use crate::layouts::private::{array, cdata, deque, odict};
 use crate::shapes::Kind;
 use crate::strings;
 use crate::types::{DictPlace, TypeInfo};
@@ -14,6 +14,9 @@ use memshed_target::{Memory, ReadError, RemoteAddr};
 
 /// A greater size is garbage.
 const MAX_BYTES: u64 = 1 << 46;
+
+/// Nothing is mapped below.
+const LOWEST: u64 = 4096;
 
 /// A block that an object owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,23 +71,16 @@ impl TypeInfo {
     /// Whether an instance may own blocks besides its own.
     #[inline]
     pub(crate) fn has_parts(&self) -> bool {
-        use Kind::{
-            Array, ByteArray, Code, Deque, Dict, List, Module, OrderedDict, Set, Str, Type,
-        };
+        use Kind::{Array, ByteArray, CData, Code, Deque, Dict, List, Module, OrderedDict, Set};
         !self.blocks.is_empty()
             || self.dict == DictPlace::Managed
             || matches!(
                 self.kind,
-                List | Dict
-                    | OrderedDict
-                    | Set
-                    | Str
-                    | ByteArray
-                    | Array
-                    | Deque
-                    | Type
-                    | Module
-                    | Code
+                List | Dict | OrderedDict | Set | Deque | Kind::Str
+            )
+            || matches!(
+                self.kind,
+                ByteArray | Array | CData | Kind::Type | Module | Code
             )
     }
 }
@@ -99,20 +95,19 @@ impl<M: Memory> Visitor<'_, M> {
         info: &TypeInfo,
         sink: &mut impl FnMut(Part),
     ) -> Result<(), ReadError> {
-        for block in info.blocks.iter() {
-            let start = self.reader.pointer(at.add(block.offset.into()))?;
+        for block in info.blocks {
+            // Some structs keep flags in a pointer's lowest bits, or use room of their own.
+            let start = self.reader.u64(at.add(block.offset.into()))? & !7;
+            let inside = start.wrapping_sub(at.0) < info.basicsize;
+            if start < LOWEST || inside {
+                continue;
+            }
             let bytes = match block.length_at {
                 Some(length) => self.reader.u64(at.add(length.into()))?,
                 None => 0,
             };
             let bytes = bytes.saturating_mul(block.unit.into());
-            // Some structs keep flags in a pointer's lowest bits.
-            tell(
-                RemoteAddr(start.0 & !7),
-                bytes,
-                PartKind::Field(block.label),
-                sink,
-            );
+            tell(RemoteAddr(start), bytes, PartKind::Field(block.label), sink);
         }
         if info.dict == DictPlace::Managed {
             self.instance_values(at, info, sink)?;
@@ -140,6 +135,7 @@ impl<M: Memory> Visitor<'_, M> {
                 }
                 Ok(())
             }
+            Kind::CData => self.foreign_memory(at, info, sink),
             Kind::Code => self.code_data(at, sink),
             _ => Ok(()),
         }
@@ -350,6 +346,23 @@ impl<M: Memory> Visitor<'_, M> {
             && let Some(keys) = Keys::read(self.reader, self.layout, keys)?
         {
             self.keys_part(&keys, sink);
+        }
+        Ok(())
+    }
+
+    /// The memory that a `ctypes` instance made for itself.
+    fn foreign_memory(
+        &self,
+        at: RemoteAddr,
+        info: &TypeInfo,
+        sink: &mut impl FnMut(Part),
+    ) -> Result<(), ReadError> {
+        let memory = self.reader.pointer(at.add(cdata::B_PTR.into()))?;
+        let own = self.reader.u32(at.add(cdata::B_NEEDSFREE.into()))? != 0;
+        let inside = memory.0.wrapping_sub(at.0) < info.basicsize;
+        if own && !inside {
+            let bytes = self.reader.u64(at.add(cdata::B_SIZE.into()))?;
+            tell(memory, bytes, PartKind::Buffer, sink);
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 //! shape, and what they add to it is scanned.
 
 use crate::layouts::Layout;
-use crate::layouts::private::{bytes_io, private_type};
+use crate::layouts::private::{
+    array, bytes_io, cdata, deque, lru_cache, moment, odict, private_type, simple_queue,
+};
 use crate::types::TypeInfo;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -38,6 +40,14 @@ pub(crate) enum Kind {
     Array,
     /// `io.BytesIO`.
     BytesIo,
+    /// The wrapper that `functools.lru_cache` makes.
+    LruCache,
+    /// `queue.SimpleQueue` from 3.13 on.
+    SimpleQueue,
+    /// A `datetime` or `time`; the time zone, if there is one, is at this offset.
+    Moment(u32),
+    /// An instance of a `ctypes` class.
+    CData,
 }
 
 /// The shape of one of CPython's types.
@@ -48,43 +58,53 @@ pub(crate) struct Shape {
     pub(crate) fields: Fields,
     /// The same of pointers that are not owned.
     pub(crate) weak: Fields,
-    /// Whether kind and fields are all there is.
-    pub(crate) whole: bool,
-    /// Otherwise: the offset from which on the object is scanned.
-    pub(crate) known_until: u32,
+    /// `tp_basicsize`, where the kind stands on a struct that no header tells; another size is
+    /// another struct.
+    pub(crate) size: Option<u32>,
 }
 
 /// Names and offsets of pointers to objects.
 pub(crate) type Fields = Arc<[(&'static str, u32)]>;
 
 /// The shapes of CPython's types, by `tp_name`.
-pub(crate) struct Shapes(FxHashMap<&'static str, Shape>);
+pub(crate) struct Shapes {
+    by_name: FxHashMap<&'static str, Shape>,
+    /// 11 for CPython 3.11.
+    minor: u32,
+}
 
 impl Shapes {
-    /// The shape of the type called `tp_name`.
-    pub(crate) fn get(&self, tp_name: &str) -> Option<&Shape> {
-        self.0.get(tp_name)
+    /// The shape of the type called `tp_name`, whose instances are of `basicsize` bytes.
+    pub(crate) fn get(&self, tp_name: &str, basicsize: u64) -> Option<&Shape> {
+        let shape = self.by_name.get(tp_name)?;
+        let same = |size: u32| u64::from(size) == basicsize;
+        shape.size.is_none_or(same).then_some(shape)
     }
 
     /// Adds to `info`, which has its base's shape, what the table of private types knows of the type
     /// itself. Whether anything is known, and nothing is missing.
     pub(crate) fn extend(&self, info: &mut TypeInfo, tp_name: &str) -> bool {
-        let Some(known) = private_type(tp_name, info.basicsize) else {
+        let Some(known) = private_type(tp_name, info.basicsize, self.minor) else {
             return false;
         };
-        let inherited = info.fields.clone();
         let own = known.references.iter().map(|r| (r.label, r.offset));
-        let own = own.filter(|(_, offset)| inherited.iter().all(|(_, other)| other != offset));
-        info.fields = inherited.iter().copied().chain(own).collect();
-        let weak = known.weak.iter().map(|r| (r.label, r.offset));
-        info.weak = info.weak.iter().copied().chain(weak).collect();
-        info.blocks = info.blocks.iter().chain(&known.blocks).copied().collect();
+        info.fields = joined(&info.fields, own);
+        info.weak = joined(&info.weak, known.weak.iter().map(|r| (r.label, r.offset)));
+        if !known.indirect.is_empty() {
+            info.indirect = &known.indirect;
+        }
+        if !known.blocks.is_empty() {
+            info.blocks = &known.blocks;
+        }
         !known.more
     }
 
     /// The shapes as `layout` has them.
-    pub(crate) fn new(layout: &Layout) -> Shapes {
-        let mut shapes = Shapes(FxHashMap::default());
+    pub(crate) fn new(layout: &Layout, minor: u32) -> Shapes {
+        let mut shapes = Shapes {
+            by_name: FxHashMap::default(),
+            minor,
+        };
         for (name, kind) in [
             ("object", Kind::Plain),
             ("NoneType", Kind::Plain),
@@ -102,27 +122,52 @@ impl Shapes {
             ("frozendict", Kind::Dict),
             ("set", Kind::Set),
             ("frozenset", Kind::Set),
-            ("collections.deque", Kind::Deque),
-            ("array.array", Kind::Array),
+            ("NoDefaultType", Kind::Plain),
         ] {
             shapes.add(name, kind, Vec::new());
         }
         // From 3.15 on the contents are an object.
         let contents = vec![("ob_bytes_object", layout.bytearray.ob_bytes_object)];
         shapes.add("bytearray", Kind::ByteArray, contents);
-        let ordered = Shape {
-            kind: Kind::OrderedDict,
-            fields: Fields::default(),
-            weak: Fields::default(),
-            whole: false,
-            known_until: layout.dict.size,
-        };
-        shapes.0.insert("collections.OrderedDict", ordered);
-        let buffer = vec![("buf", Some(bytes_io::BUF))];
-        shapes.add("_io.BytesIO", Kind::BytesIo, buffer);
+        shapes.add_private();
+        shapes.add_exceptions(layout);
+        shapes.add_contexts(layout);
+        shapes.add_descriptors(layout);
         shapes.add_functions(layout);
         shapes.add_running_code(layout);
         shapes
+    }
+
+    /// Kinds that stand on structs of which no header tells.
+    fn add_private(&mut self) {
+        for (name, kind, size) in [
+            ("collections.deque", Kind::Deque, deque::SIZE),
+            ("array.array", Kind::Array, array::SIZE),
+            ("collections.OrderedDict", Kind::OrderedDict, odict::SIZE),
+            ("_io.BytesIO", Kind::BytesIo, bytes_io::SIZE),
+            (
+                "functools._lru_cache_wrapper",
+                Kind::LruCache,
+                lru_cache::SIZE,
+            ),
+            ("_queue.SimpleQueue", Kind::SimpleQueue, simple_queue::SIZE),
+            (
+                "datetime.datetime",
+                Kind::Moment(moment::DATETIME_TZINFO),
+                moment::DATETIME_SIZE,
+            ),
+            (
+                "datetime.time",
+                Kind::Moment(moment::TIME_TZINFO),
+                moment::TIME_SIZE,
+            ),
+            ("_ctypes._CData", Kind::CData, cdata::SIZE),
+        ] {
+            self.add(name, kind, Vec::new());
+            if let Some(shape) = self.by_name.get_mut(name) {
+                shape.size = Some(size);
+            }
+        }
     }
 
     fn add(&mut self, name: &'static str, kind: Kind, fields: Vec<(&'static str, Option<u32>)>) {
@@ -130,14 +175,13 @@ impl Shapes {
             .into_iter()
             .filter_map(|(n, at)| at.map(|at| (n, at)))
             .collect();
-        self.0.insert(
+        self.by_name.insert(
             name,
             Shape {
                 kind,
                 fields,
                 weak: Fields::default(),
-                whole: true,
-                known_until: 0,
+                size: None,
             },
         );
     }
@@ -191,10 +235,132 @@ impl Shapes {
             "weakref.CallableProxyType",
         ] {
             self.add(name, Kind::Weakref, vec![("__callback__", w)]);
-            if let Some(shape) = self.0.get_mut(name) {
+            if let Some(shape) = self.by_name.get_mut(name) {
                 shape.weak = Arc::new([("referent", layout.weakref.wr_object)]);
             }
         }
+    }
+
+    fn add_exceptions(&mut self, layout: &Layout) {
+        let e = &layout.exceptions;
+        let unicode = [
+            ("encoding", Some(e.unicode_encoding)),
+            ("object", Some(e.unicode_object)),
+            ("reason", Some(e.unicode_reason)),
+        ];
+        let name = ("name", e.name_error_name);
+        for (exception, own) in [
+            ("BaseException", &[][..]),
+            (
+                "BaseExceptionGroup",
+                &[
+                    ("message", e.group_msg),
+                    ("exceptions", e.group_excs),
+                ],
+            ),
+            (
+                "SyntaxError",
+                &[
+                    ("msg", Some(e.syntax_msg)),
+                    ("filename", Some(e.syntax_filename)),
+                    ("lineno", Some(e.syntax_lineno)),
+                    ("offset", Some(e.syntax_offset)),
+                    ("end_lineno", e.syntax_end_lineno),
+                    ("end_offset", e.syntax_end_offset),
+                    ("text", Some(e.syntax_text)),
+                    ("print_file_and_line", Some(e.syntax_print_file_and_line)),
+                ],
+            ),
+            (
+                "ImportError",
+                &[
+                    ("msg", Some(e.import_msg)),
+                    ("name", Some(e.import_name)),
+                    ("path", Some(e.import_path)),
+                    ("name_from", e.import_name_from),
+                ],
+            ),
+            ("UnicodeEncodeError", &unicode),
+            ("UnicodeDecodeError", &unicode),
+            ("UnicodeTranslateError", &unicode),
+            ("SystemExit", &[("code", Some(e.system_exit_code))]),
+            (
+                "OSError",
+                &[
+                    ("errno", Some(e.os_errno)),
+                    ("strerror", Some(e.os_strerror)),
+                    ("filename", Some(e.os_filename)),
+                    ("filename2", Some(e.os_filename2)),
+                ],
+            ),
+            ("StopIteration", &[("value", Some(e.stop_iteration_value))]),
+            ("NameError", &[name]),
+            (
+                "AttributeError",
+                &[
+                    ("obj", e.attribute_error_obj),
+                    ("name", e.attribute_error_name),
+                ],
+            ),
+        ] {
+            let mut fields = vec![
+                ("args", Some(e.args)),
+                ("__notes__", e.notes),
+                ("__traceback__", Some(e.traceback)),
+                ("__context__", Some(e.context)),
+                ("__cause__", Some(e.cause)),
+            ];
+            fields.extend_from_slice(own);
+            self.add(exception, Kind::Plain, fields);
+        }
+    }
+
+    fn add_contexts(&mut self, layout: &Layout) {
+        let (c, v, t) = (&layout.context, &layout.context_var, &layout.context_token);
+        let context = vec![("previous", Some(c.ctx_prev)), ("vars", Some(c.ctx_vars))];
+        self.add("_contextvars.Context", Kind::Plain, context);
+        let variable = vec![("name", Some(v.var_name)), ("default", Some(v.var_default))];
+        self.add("_contextvars.ContextVar", Kind::Plain, variable);
+        let token = vec![
+            ("context", Some(t.tok_ctx)),
+            ("var", Some(t.tok_var)),
+            ("old_value", Some(t.tok_oldval)),
+        ];
+        self.add("_contextvars.Token", Kind::Plain, token);
+        let root = vec![("root", Some(layout.hamt.h_root))];
+        self.add("hamt", Kind::Plain, root);
+    }
+
+    fn add_descriptors(&mut self, layout: &Layout) {
+        let d = &layout.descr;
+        for name in [
+            "wrapper_descriptor",
+            "method_descriptor",
+            "classmethod_descriptor",
+            "getset_descriptor",
+            "member_descriptor",
+        ] {
+            let fields = vec![
+                ("__objclass__", Some(d.d_type)),
+                ("__name__", Some(d.d_name)),
+                ("__qualname__", Some(d.d_qualname)),
+            ];
+            self.add(name, Kind::Plain, fields);
+        }
+        let function = vec![("__func__", Some(layout.instance_method.func))];
+        self.add("instancemethod", Kind::Plain, function);
+        let s = &layout.slice;
+        let slice = vec![
+            ("start", Some(s.start)),
+            ("stop", Some(s.stop)),
+            ("step", Some(s.step)),
+        ];
+        self.add("slice", Kind::Plain, slice);
+        let m = &layout.memoryview;
+        self.add("memoryview", Kind::Plain, vec![("mbuf", Some(m.mbuf))]);
+        let object = vec![("obj", Some(m.managed_master_obj))];
+        self.add("managedbuffer", Kind::Plain, object);
+        self.add("types.SimpleNamespace", Kind::Plain, Vec::new());
     }
 
     fn add_running_code(&mut self, layout: &Layout) {
@@ -261,15 +427,6 @@ impl Shapes {
         let t = &layout.traceback;
         let traceback = vec![("tb_next", Some(t.tb_next)), ("tb_frame", Some(t.tb_frame))];
         self.add("traceback", Kind::Plain, traceback);
-        let e = &layout.exceptions;
-        let exception = vec![
-            ("args", Some(e.args)),
-            ("__notes__", e.notes),
-            ("__traceback__", Some(e.traceback)),
-            ("__context__", Some(e.context)),
-            ("__cause__", Some(e.cause)),
-        ];
-        self.add("BaseException", Kind::Plain, exception);
         let m = &layout.module;
         let module = vec![("__dict__", Some(m.md_dict)), ("__name__", Some(m.md_name))];
         self.add("module", Kind::Module, module);
@@ -286,4 +443,10 @@ impl Shapes {
             ],
         );
     }
+}
+
+/// `fields` and those of `more` that are at other offsets.
+fn joined(fields: &Fields, more: impl Iterator<Item = (&'static str, u32)>) -> Fields {
+    let new = more.filter(|(_, at)| fields.iter().all(|(_, other)| other != at));
+    fields.iter().copied().chain(new).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::dicts;
 use crate::layouts::Layout;
-use crate::layouts::private::Block;
+use crate::layouts::private::{Block, Indirect};
 use crate::problems::Problems;
 use crate::read::Reader;
 use crate::shapes::{Fields, Kind, Shapes};
@@ -63,7 +63,11 @@ pub(crate) struct TypeInfo {
     /// The same of pointers that are not owned.
     pub(crate) weak: Fields,
     /// Pointers to blocks that an instance owns and that are no objects.
-    pub(crate) blocks: Arc<[Block]>,
+    pub(crate) blocks: &'static [Block],
+    /// References in blocks and arrays.
+    pub(crate) indirect: &'static [Indirect],
+    /// A tuple's items beyond `ob_size`: the hidden fields of a struct sequence.
+    pub(crate) hidden_items: u64,
     /// `__slots__` and other object members of classes written in Python.
     pub(crate) slots: Box<[Slot]>,
     pub(crate) dict: DictPlace,
@@ -82,6 +86,7 @@ impl TypeInfo {
             || !self.fields.is_empty()
             || !self.scan.is_empty()
             || !self.weak.is_empty()
+            || !self.indirect.is_empty()
             || !self.slots.is_empty()
             || self.dict != DictPlace::None
             || !matches!(self.kind, Plain | Str | Bytes | ByteArray | Int)
@@ -130,6 +135,7 @@ impl<'m, M: Memory> Types<'m, M> {
     pub(crate) fn new(
         reader: Reader<'m, M>,
         layout: &'m Layout,
+        minor: u32,
         problems: Arc<Problems>,
         type_type: RemoteAddr,
         sample: &[RemoteAddr],
@@ -147,7 +153,7 @@ impl<'m, M: Memory> Types<'m, M> {
         Types {
             reader,
             layout,
-            shapes: Shapes::new(layout),
+            shapes: Shapes::new(layout, minor),
             problems,
             type_type,
             subtype_dealloc: winner.map_or(RemoteAddr::NULL, |(at, _)| at),
@@ -291,7 +297,9 @@ impl<'m, M: Memory> Types<'m, M> {
             kind: Kind::Plain,
             fields: Fields::default(),
             weak: Fields::default(),
-            blocks: Arc::default(),
+            blocks: &[],
+            indirect: &[],
+            hidden_items: 0,
             slots: Box::default(),
             dict,
             cached_keys: match heap {
@@ -302,26 +310,27 @@ impl<'m, M: Memory> Types<'m, M> {
             },
             scan: 0..0,
         };
-        match (python, self.shapes.get(&tp_name)) {
+        match (python, self.shapes.get(&tp_name, basicsize)) {
             (false, Some(shape)) => {
                 info.kind = shape.kind;
                 info.fields = shape.fields.clone();
                 info.weak = shape.weak.clone();
                 self.shapes.extend(&mut info, &tp_name);
-                let end = u32::try_from(basicsize).unwrap_or(0);
-                info.scan = if shape.whole {
-                    0..0
-                } else {
-                    shape.known_until..end
-                };
             }
             (python, _) => self.inherit(&mut info, &tp_name, base.cloned(), python),
         }
-        if python {
-            let mut slots = self.members(at)?;
-            slots.extend(base_slots(&self.infos, self.index.get(&self.base_of(at).0)));
-            info.slots = slots.into();
+        if info.kind == Kind::Tuple {
+            info.hidden_items = match python {
+                true => info.hidden_items,
+                false => self.hidden_items(at, basicsize),
+            };
         }
+        let mut slots = match python {
+            true => self.members(at)?,
+            false => self.c_members(at, &info),
+        };
+        slots.extend(base_slots(&self.infos, self.index.get(&self.base_of(at).0)));
+        info.slots = slots.into();
         Some(info)
     }
 
@@ -337,6 +346,8 @@ impl<'m, M: Memory> Types<'m, M> {
         info.fields = base.fields;
         info.weak = base.weak;
         info.blocks = base.blocks;
+        info.indirect = base.indirect;
+        info.hidden_items = base.hidden_items;
         info.scan = base.scan.clone();
         if python || self.shapes.extend(info, tp_name) {
             if !python {
@@ -426,26 +437,65 @@ impl<'m, M: Memory> Types<'m, M> {
         let count = reader.u64(at.add(layout.object.ob_size.into())).ok()?;
         let meta = reader.pointer(at.add(layout.object.ob_type.into())).ok()?;
         let first = reader.u64(meta.add(layout.ty.tp_basicsize.into())).ok()?;
-        let m = &layout.member;
         let mut slots = Vec::new();
         for i in 0..count.min(MAX_MEMBERS) {
-            let member = at.add(first).add(i * u64::from(m.size));
-            let kind = reader.u32(member.add(m.ty.into())).ok()?;
-            let offset = reader.u64(member.add(m.offset.into())).ok()?;
-            let name = reader.pointer(member.add(m.name.into())).ok()?;
-            let Ok(offset) = u32::try_from(offset) else {
-                continue;
-            };
-            if name.is_null() || !(kind == m.t_object || kind == m.t_object_ex) {
-                continue;
-            }
-            let name = reader.c_string(name, 256).ok()?;
-            slots.push(Slot {
-                name: name.into(),
-                offset,
-            });
+            let member = at.add(first).add(i * u64::from(layout.member.size));
+            let name = reader.pointer(member.add(layout.member.name.into())).ok()?;
+            slots.extend(self.member(member, name));
         }
         Some(slots)
+    }
+
+    /// The members that a C type tells of and that no table knows.
+    fn c_members(&self, at: RemoteAddr, info: &TypeInfo) -> Vec<Slot> {
+        let m = &self.layout.member;
+        let read = |at: RemoteAddr| self.reader.pointer(at).unwrap_or_default();
+        let first = read(at.add(self.layout.ty.tp_members.into()));
+        let mut slots = Vec::new();
+        for i in 0..MAX_MEMBERS {
+            let member = first.add(i * u64::from(m.size));
+            let name = read(member.add(m.name.into()));
+            if first.is_null() || name.is_null() {
+                break;
+            }
+            slots.extend(self.member(member, name));
+        }
+        slots.retain(|slot| {
+            u64::from(slot.offset) + 8 <= info.basicsize && !info.is_field(slot.offset.into())
+        });
+        slots
+    }
+
+    /// The member described at `member`, if it is a reference.
+    fn member(&self, member: RemoteAddr, name: RemoteAddr) -> Option<Slot> {
+        let (reader, m) = (self.reader, &self.layout.member);
+        let kind = reader.u32(member.add(m.ty.into())).ok()?;
+        if name.is_null() || !(kind == m.t_object || kind == m.t_object_ex) {
+            return None;
+        }
+        let offset = reader.u64(member.add(m.offset.into())).ok()?;
+        Some(Slot {
+            name: reader.c_string(name, 256).ok()?.into(),
+            offset: u32::try_from(offset).ok()?,
+        })
+    }
+
+    /// How many fields of a struct sequence are not among its items as a tuple
+    /// (Objects/structseq.c): the class says so of itself. What is built into the interpreter
+    /// keeps its namespace elsewhere, and its size tells.
+    fn hidden_items(&self, at: RemoteAddr, basicsize: u64) -> u64 {
+        let (reader, layout) = (self.reader, self.layout);
+        let dict = reader.pointer(at.add(layout.ty.tp_dict.into()));
+        let dict = dict.unwrap_or_default();
+        if dict.is_null() || !dict.0.is_multiple_of(8) || dict.0 < 4096 {
+            return (basicsize.saturating_sub(layout.tuple.ob_item.into()) / 8).min(MAX_MEMBERS);
+        }
+        let number = |name| {
+            let value = dicts::get(reader, layout, dict, name)?;
+            reader.u32(value.add(layout.long.ob_digit.into())).ok()
+        };
+        let (all, shown) = (number("n_fields"), number("n_sequence_fields"));
+        u64::from(all.unwrap_or(0).saturating_sub(shown.unwrap_or(0))).min(MAX_MEMBERS)
     }
 }
 

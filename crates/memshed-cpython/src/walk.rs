@@ -404,6 +404,7 @@ fn types<'m, M: Memory>(
     Ok(Types::new(
         reader,
         layout,
+        visitor.minor,
         Arc::clone(problems),
         type_type,
         &sample,

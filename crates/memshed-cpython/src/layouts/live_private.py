@@ -1,7 +1,6 @@
 """Holds what is known of types without a header against the interpreter that runs this.
 
-Standard input: a line for each type, `tp_name basicsize OFFSET:LABEL…` with `~` before what
-`tp_traverse` does not visit, a line `-`, then lines `STRUCT.CONSTANT number`. What is listed must
+Standard input: private.txt, a line `-`, then lines `STRUCT.CONSTANT number`. What is listed must
 point to what `gc.get_referents` shows, and to all of it. Run by the tests of this module.
 """
 import array
@@ -18,6 +17,7 @@ import io
 import itertools
 import json
 import operator
+import pickle
 import queue
 import re
 import sqlite3
@@ -30,8 +30,23 @@ import weakref
 from xml.etree.ElementTree import Element
 
 PRIVATE, C = {}, collections.defaultdict(dict)
-for line in iter(lambda: sys.stdin.readline().split(), ["-"]):
-    PRIVATE[line[0], int(line[1])] = line[2:]
+
+
+def minors(size):
+    """`120<14` or `120>=14`: the size, and whether it holds for this version."""
+    for sign, holds in ((">=", sys.version_info[1].__ge__), ("<", sys.version_info[1].__lt__)):
+        number, found, minor = size.partition(sign)
+        if found:
+            return int(number), holds(int(minor))
+    return int(size), True
+
+
+for line in iter(sys.stdin.readline, "-\n"):
+    words = line.split()
+    if words and not line.startswith("#"):
+        size, here = minors(words[1])
+        if here:
+            PRIVATE[words[0], size] = [word for word in words[2:] if word[0] not in "*?+"]
 for line in sys.stdin:
     name, value = line.split()
     owner, constant = name.split(".")
@@ -63,10 +78,24 @@ def points(what, base, offset, target):
     same(what, number(base + offset), id(target))
 
 
+def found(at, place):
+    """The words at a place such as `40`, `24>0[16/8]`."""
+    way, brackets, count = place.rstrip("]").partition("[")
+    holder = block = at
+    *steps, last = map(int, way.split(">"))
+    for step in steps:
+        holder, block = block, number(block + step)
+        if not block:
+            return []
+    count, _, stride = (count if brackets else "=1").partition("/")
+    many = int(count[1:]) if count[0] == "=" else number(holder + int(count)) & 0xFFFFFFFF
+    return [number(block + last + i * int(stride or 8)) for i in range(many)]
+
+
 def known(cls):
     """What is listed for a type, or for the next base of which something is."""
     for base in cls.__mro__:
-        key = ctypes.string_at(number(id(base) + TP_NAME)).decode(), base.__basicsize__
+        key = ctypes.string_at(number(id(base) + TP_NAME)).decode().replace(" ", "_"), base.__basicsize__
         if key in PRIVATE:
             used.add(key)
             return PRIVATE[key]
@@ -82,14 +111,15 @@ def look(thing):
     shown = {id(referent): referent for referent in gc.get_referents(thing)}
     covered = {id(cls)}
     for reference in references:
-        offset, label = reference.lstrip("~").split(":")
-        at = number(id(thing) + int(offset))
-        if at and reference[0] != "~" and cls.__flags__ & HAVE_GC:
-            same(f"{cls.__name__}.{label} is a referent", at in shown, True)
-        elif at:
-            # Not shown, but an object: its type's type is `type` or a subclass of it.
-            same(f"{cls.__name__}.{label} is an object", number(number(number(at + 8) + 8) + 8) != 0, True)
-        covered.add(at)
+        place, label = reference.lstrip("~").split(":")
+        for at in found(id(thing), place):
+            at &= ~7
+            if at and reference[0] != "~" and cls.__flags__ & HAVE_GC:
+                same(f"{cls.__name__}.{label} is a referent", at in shown, True)
+            elif at:
+                # Not shown, but an object: its type's type is `type` or a subclass of it.
+                same(f"{cls.__name__}.{label} is an object", number(number(number(at + 8) + 8) + 8) != 0, True)
+            covered.add(at)
     covered.add(id(getattr(thing, "__dict__", None)))
     if cls.__name__ not in PARTLY:
         left = [type(referent).__name__ for at, referent in shown.items() if at not in covered]
@@ -234,6 +264,20 @@ def objects():
     cursor = connection.execute("select 1, 2")
     cursor.row_factory = sqlite3.Row
     yield from (cursor, cursor.fetchone())
+    parent = Element("parent", a="b")
+    parent.text = "text"
+    parent.extend(Element("child") for _ in range(7))
+    yield from (parent, parent.iter())
+    first, second = itertools.tee(Iterable())
+    next(first), next(first)
+    yield from (shared for shared in gc.get_referents(first) if "tee" in type(shared).__name__)
+    for kind in (pickle.Pickler(io.BytesIO()), pickle.Unpickler(io.BytesIO(pickle.dumps([Iterable, "text"])))):
+        kind.dump([Iterable, "text"]) if hasattr(kind, "dump") else kind.load()
+        yield kind
+    variable = contextvars.ContextVar("variable")
+    context = contextvars.copy_context()
+    context.run(variable.set, some)
+    yield from (node for map in gc.get_referents(context) for node in gc.get_referents(map) if "node" in type(node).__name__)
     made = (ctypes.py_object * 3)(some, some, some)
     yield made
     yield ctypes.CFUNCTYPE(None)(function)
@@ -287,7 +331,7 @@ async def waiting():
 
 
 def structured():
-    deque, lru, odict, element = (C[name] for name in ("deque", "lru_cache", "odict", "element"))
+    deque, lru, odict = (C[name] for name in ("deque", "lru_cache", "odict"))
     items = [object() for _ in range(70)]
     d = collections.deque(items)
     block = number(id(d) + deque["LEFTBLOCK"])
@@ -317,11 +361,23 @@ def structured():
     points("odict key", number(node + odict["NODE_NEXT"]), odict["NODE_KEY"], items[1])
     same("odict size", odict["SIZE"], type(ordered).__basicsize__)
 
-    parent, child = Element("parent"), Element("child")
-    parent.append(child)
-    points("element tag", id(parent), element["TAG"], parent.tag)
-    extra = number(id(parent) + element["EXTRA"])
-    points("element child", number(extra + element["EXTRA_CHILDREN"]), 0, child)
+    zone = datetime.timezone.utc
+    moment = C["moment"]
+    day, hour = datetime.datetime(2024, 1, 1, tzinfo=zone), datetime.time(1, tzinfo=zone)
+    points("datetime.tzinfo", id(day), moment["DATETIME_TZINFO"], zone)
+    points("time.tzinfo", id(hour), moment["TIME_TZINFO"], zone)
+    same("datetime size", moment["DATETIME_SIZE"], datetime.datetime.__basicsize__)
+    same("time size", moment["TIME_SIZE"], datetime.time.__basicsize__)
+    if sys.version_info >= (3, 13):
+        ring = C["simple_queue"]
+        jobs = queue.SimpleQueue()
+        for item in items:
+            jobs.put(item)
+        jobs.get()
+        same("SimpleQueue size", ring["SIZE"], queue.SimpleQueue.__basicsize__)
+        same("SimpleQueue length", number(id(jobs) + ring["LENGTH"]), len(items) - 1)
+        first = number(id(jobs) + ring["GET_INDEX"])
+        points("SimpleQueue item", number(id(jobs) + ring["ITEMS"]), first * 8, items[1])
 
 
 for make in (iterators, objects):

@@ -18,6 +18,33 @@ pub struct Reference {
     pub traversed: bool,
 }
 
+/// References that are not in the struct itself, but in a block that it points to; or an array of
+/// them within the struct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indirect {
+    /// The way: offsets of pointers, each in the block that the one before points to, and the
+    /// offset of the first reference in the last block.
+    pub path: Vec<u32>,
+    /// How many references there are.
+    pub count: Count,
+    /// Bytes from one reference to the next.
+    pub stride: u32,
+    /// What they are.
+    pub label: &'static str,
+    /// Whether `tp_traverse` visits them in every version.
+    pub traversed: bool,
+}
+
+/// How many references an array has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// So many.
+    Fixed(u32),
+    /// As many as the 32 bits say that are at this offset of the block in which the pointer to the
+    /// array is.
+    At(u32),
+}
+
 /// A pointer in a struct to a block that the object owns and that is no object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -39,8 +66,12 @@ pub struct PrivateType {
     /// `tp_basicsize`: tells the versions of a struct apart. Another size is another struct, of
     /// which nothing is known.
     pub basicsize: u32,
+    /// The minor versions of CPython 3 for which it holds: two structs may have one size.
+    pub minors: std::ops::Range<u32>,
     /// The references that it owns, its type, `__dict__` and weak references apart.
     pub references: Vec<Reference>,
+    /// References that it owns in blocks and arrays.
+    pub indirect: Vec<Indirect>,
     /// References that it does not own.
     pub weak: Vec<Reference>,
     /// Blocks that it owns.
@@ -49,12 +80,19 @@ pub struct PrivateType {
     pub more: bool,
 }
 
-/// What is known of a type. Ask with a type's own name and size first, then with its base's.
+/// What is known of a type in CPython 3.`minor`. Ask with a type's own name and size first, then
+/// with its base's. Spaces in names are written as underscores.
 #[must_use]
-pub fn private_type(tp_name: &str, basicsize: u64) -> Option<&'static PrivateType> {
-    PRIVATE
-        .iter()
-        .find(|known| known.tp_name == tp_name && u64::from(known.basicsize) == basicsize)
+pub fn private_type(tp_name: &str, basicsize: u64, minor: u32) -> Option<&'static PrivateType> {
+    let same = |a: &str| {
+        a.bytes()
+            .eq(tp_name.bytes().map(|c| if c == b' ' { b'_' } else { c }))
+    };
+    PRIVATE.iter().find(|known| {
+        u64::from(known.basicsize) == basicsize
+            && known.minors.contains(&minor)
+            && same(known.tp_name)
+    })
 }
 
 /// The lines of `private.txt`.
@@ -67,10 +105,13 @@ pub static PRIVATE: LazyLock<Vec<PrivateType>> = LazyLock::new(|| {
 fn parse(line: &'static str) -> Option<PrivateType> {
     let mut words = line.split(' ');
     let tp_name = words.next().filter(|name| !name.starts_with('#'))?;
+    let (basicsize, minors) = size(words.next()?)?;
     let mut known = PrivateType {
         tp_name,
-        basicsize: words.next()?.parse().ok()?,
+        basicsize,
+        minors,
         references: Vec::new(),
+        indirect: Vec::new(),
         weak: Vec::new(),
         blocks: Vec::new(),
         more: false,
@@ -80,17 +121,56 @@ fn parse(line: &'static str) -> Option<PrivateType> {
             '+' => known.more = true,
             '*' => known.blocks.push(block(&word[1..])?),
             '?' => known.weak.push(reference(&word[1..], false)?),
-            '~' => known.references.push(reference(&word[1..], false)?),
-            _ => known.references.push(reference(word, true)?),
+            _ => {
+                let shown = word.trim_start_matches('~');
+                let traversed = shown == word;
+                match shown.contains(['>', '[']) {
+                    true => known.indirect.push(indirect(shown, traversed)?),
+                    false => known.references.push(reference(shown, traversed)?),
+                }
+            }
         }
     }
     Some(known)
+}
+
+/// `120`, `120<14` or `120>=14`.
+fn size(word: &str) -> Option<(u32, std::ops::Range<u32>)> {
+    let all = 0..u32::MAX;
+    if let Some((size, first)) = word.split_once(">=") {
+        return Some((size.parse().ok()?, first.parse().ok()?..all.end));
+    }
+    match word.split_once('<') {
+        Some((size, end)) => Some((size.parse().ok()?, 0..end.parse().ok()?)),
+        None => Some((word.parse().ok()?, all)),
+    }
 }
 
 fn reference(word: &'static str, traversed: bool) -> Option<Reference> {
     let (offset, label) = word.split_once(':')?;
     Some(Reference {
         offset: offset.parse().ok()?,
+        label,
+        traversed,
+    })
+}
+
+/// `16>24>0[16/8]:label`: a way, how many, bytes from one to the next.
+fn indirect(word: &'static str, traversed: bool) -> Option<Indirect> {
+    let (place, label) = word.split_once(':')?;
+    let (way, count) = place.split_once('[').unwrap_or((place, "=1]"));
+    let count = count.strip_suffix(']')?;
+    let (count, stride) = count.split_once('/').unwrap_or((count, "8"));
+    Some(Indirect {
+        path: way
+            .split('>')
+            .map(|at| at.parse().ok())
+            .collect::<Option<_>>()?,
+        count: match count.strip_prefix('=') {
+            Some(fixed) => Count::Fixed(fixed.parse().ok()?),
+            None => Count::At(count.parse().ok()?),
+        },
+        stride: stride.parse().ok().filter(|&stride| stride >= 8)?,
         label,
         traversed,
     })
@@ -192,39 +272,6 @@ pub mod odict {
     pub const NODE_SIZE: u32 = 32;
 }
 
-/// The nodes of the map of a `contextvars.Context`, `Python/hamt.c`.
-pub mod hamt {
-    /// Items of a bitmap node or collision node, `ob_size` of them: key and value by turns. A NULL
-    /// key in a bitmap node means that the value is a node.
-    pub const VAR_ITEMS: u32 = 32;
-    /// Children of an array node.
-    pub const ARRAY_ITEMS: u32 = 16;
-    /// How many there are.
-    pub const ARRAY_LENGTH: u32 = 32;
-}
-
-/// `xml.etree.ElementTree.Element`, `Modules/_elementtree.c`.
-pub mod element {
-    /// `tp_basicsize`.
-    pub const SIZE: u32 = 56;
-    /// Strong reference.
-    pub const TAG: u32 = 16;
-    /// Strong reference with a flag in its lowest bit.
-    pub const TEXT: u32 = 24;
-    /// Strong reference with a flag in its lowest bit.
-    pub const TAIL: u32 = 32;
-    /// Pointer to the rest, or NULL.
-    pub const EXTRA: u32 = 40;
-    /// Strong reference or NULL, in the rest.
-    pub const EXTRA_ATTRIB: u32 = 0;
-    /// How many children, in the rest.
-    pub const EXTRA_LENGTH: u32 = 8;
-    /// How many children there is room for, in the rest.
-    pub const EXTRA_ALLOCATED: u32 = 16;
-    /// Pointer to the array of children, in the rest.
-    pub const EXTRA_CHILDREN: u32 = 24;
-}
-
 /// `queue.SimpleQueue` from 3.13 on, `Modules/_queuemodule.c`: a ring buffer.
 pub mod simple_queue {
     /// `tp_basicsize`; up to 3.12 it is 56, and the items are in a list.
@@ -239,20 +286,31 @@ pub mod simple_queue {
     pub const LENGTH: u32 = 56;
 }
 
-/// `itertools.tee`'s shared data, `Modules/itertoolsmodule.c`.
-pub mod tee_data {
-    /// `tp_basicsize`.
-    pub const SIZE: u32 = 496;
-    /// Strong reference.
-    pub const IT: u32 = 16;
-    /// How many values were read, `int`.
-    pub const NUMREAD: u32 = 24;
-    /// Strong reference to the next of its kind.
-    pub const NEXTLINK: u32 = 32;
-    /// The values.
-    pub const VALUES: u32 = 40;
-    /// How many there is room for.
-    pub const LENGTH: u32 = 57;
+/// `datetime.datetime` and `datetime.time`, `Include/datetime.h`.
+pub mod moment {
+    /// `tp_basicsize` of `datetime`.
+    pub const DATETIME_SIZE: u32 = 48;
+    /// `tp_basicsize` of `time`.
+    pub const TIME_SIZE: u32 = 40;
+    /// Whether there is a time zone, one byte; without, the object ends before the reference to it.
+    pub const HASTZINFO: u32 = 24;
+    /// The time zone of a `datetime`.
+    pub const DATETIME_TZINFO: u32 = 40;
+    /// The time zone of a `time`.
+    pub const TIME_TZINFO: u32 = 32;
+}
+
+/// The instances of `ctypes` classes, `Modules/_ctypes/ctypes.h`. Their references are in
+/// `private.txt`.
+pub mod cdata {
+    /// `tp_basicsize` of `_ctypes._CData`.
+    pub const SIZE: u32 = 96;
+    /// The memory that the instance stands for, its own, another's or part of the instance.
+    pub const B_PTR: u32 = 16;
+    /// Whether the memory is its own, `int`.
+    pub const B_NEEDSFREE: u32 = 24;
+    /// How many bytes it is.
+    pub const B_SIZE: u32 = 40;
 }
 
 /// `array.array`, `Modules/arraymodule.c`: no references, a buffer of its own.
@@ -271,6 +329,8 @@ pub mod array {
 
 /// `io.BytesIO`, `Modules/_io/bytesio.c`.
 pub mod bytes_io {
+    /// `tp_basicsize`.
+    pub const SIZE: u32 = 64;
     /// Strong reference to the `bytes` that holds the contents.
     pub const BUF: u32 = 16;
 }
