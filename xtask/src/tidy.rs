@@ -101,7 +101,8 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
             let kind = entry.file_type()?;
             if kind.is_dir() && is_ours(&folder, &name) {
                 folders.push(entry.path());
-            } else if kind.is_file() {
+            // In a second working tree, `.git` is a file that says where the repository is.
+            } else if kind.is_file() && name != ".git" {
                 found.push(entry.path());
             }
         }

@@ -11,7 +11,7 @@ mod pattern;
 mod summary;
 
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
-pub use largest::{Large, largest};
+pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 

@@ -15,7 +15,7 @@ pub use addresses::Addresses;
 pub use facts::{
     Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, SnapshotInfo,
 };
-pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Type, TypeId};
+pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};
 pub use pools::PoolTable;
 pub use sizes::Sizes;

@@ -162,7 +162,8 @@ pub struct LookArgs {
     /// Refuse beforehand if the process would probably stand still for longer, such as 50ms.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub max_stop: Option<Duration>,
-    /// Also keep contents: texts and numbers, not only names and sizes.
+    /// Also show, or keep, what the largest objects contain: the beginnings of texts, numbers,
+    /// the first elements. Without it nothing but names and sizes leaves the process.
     #[arg(long)]
     pub values: bool,
 }

@@ -32,7 +32,7 @@ pub fn heap(
         None => started(target, &options, &stages, printer),
         Some(name) => match target::find(name)? {
             Target::Process(pid) => Ok(look(pid, &options, &stages)?),
-            Target::Snapshot(path) => from_snapshot(&path, want_edges),
+            Target::Snapshot(path) => from_snapshot(&path, want_edges, options.values),
         },
     }
 }
@@ -50,12 +50,22 @@ fn started(
 }
 
 /// Reads a snapshot. How it was taken moves into the reason, since this look is of a file.
-fn from_snapshot(path: &Path, want_edges: bool) -> Result<Heap, CommandError> {
+fn from_snapshot(path: &Path, want_edges: bool, values: bool) -> Result<Heap, CommandError> {
     let edges = match want_edges {
         true => ReadEdges::Load,
         false => ReadEdges::Skip,
     };
     let mut heap = snapshot::read(path, edges)?;
+    match (values, &heap.previews) {
+        (true, None) => {
+            return Err(CommandError::Usage {
+                what: format!("{} holds no contents", path.display()),
+                hint: "it was taken without --values".into(),
+            });
+        }
+        (true, Some(_)) => {}
+        (false, _) => heap.previews = None,
+    }
     let taken = match heap.snapshot.method {
         Method::Fork => "of a forked copy",
         Method::Pause => "during a pause",

@@ -32,6 +32,7 @@ pub(super) enum Table {
     Caches,
     Memory,
     Problems,
+    Values,
 }
 
 /// What a column holds.
@@ -182,6 +183,13 @@ const CACHES: &[Column] = &[
     column("bytes", Long),
 ];
 const MEMORY: &[Column] = &[column("category", Text), column("bytes", Long)];
+// Only where contents were asked for; no other table holds any.
+const VALUES: &[Column] = &[
+    column("object", Int).delta(),
+    // null: the object itself; otherwise its key in that entry, as in holder_value
+    column("position", Int).nullable(),
+    column("preview", Text),
+];
 const PROBLEMS: &[Column] = &[
     column("kind", Text),
     column("count", Long),
@@ -190,7 +198,7 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 12] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
@@ -202,6 +210,7 @@ impl Table {
         Table::Caches,
         Table::Memory,
         Table::Problems,
+        Table::Values,
     ];
 
     /// Its name, as in the manifest.
@@ -227,6 +236,7 @@ impl Table {
             Table::Caches => ("caches", CACHES),
             Table::Memory => ("memory", MEMORY),
             Table::Problems => ("problems", PROBLEMS),
+            Table::Values => ("values", VALUES),
         }
     }
 

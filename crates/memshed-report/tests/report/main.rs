@@ -3,7 +3,7 @@
 
 mod fixture;
 
-use memshed_heap::{Heap, Method};
+use memshed_heap::{Heap, Method, ObjectId, Preview};
 use memshed_report::{
     Check, DoctorView, InspectView, Options, Page, PsRow, PsView, Report, SnapshotView, SortBy,
 };
@@ -88,6 +88,24 @@ fn inspect_of_a_snapshot_with_a_filter() {
         "inspect_filter.txt",
         &inspect(&heap, &options, &Page::default()),
     );
+}
+
+#[test]
+fn inspect_with_contents() {
+    let mut heap = fixture::heap();
+    let preview = |row: u32, position| Preview {
+        object: ObjectId(row),
+        position,
+        text: format!(
+            "{{\"id\": {row}, \"secret\u{1b}\": [1, 2, …]}} and so on, for a hundred columns or more"
+        ),
+    };
+    let rows = 0..heap.objects.len() as u32;
+    let previews = rows.flat_map(|row| [preview(row, None), preview(row, Some(1))]);
+    heap.previews = Some(previews.collect());
+    let view = InspectView::from_heap(&heap, &Options::default());
+    assert_valid(&view.json()).expect("the view's JSON follows the schema");
+    check("inspect_values.txt", &plain(&view, &Page::default()));
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod machine;
 mod output;
 mod support;
 mod targets;
+mod values;
