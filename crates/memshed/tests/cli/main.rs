@@ -7,3 +7,4 @@ mod output;
 mod support;
 mod targets;
 mod values;
+mod watch;
