@@ -99,9 +99,10 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type()?;
-            if kind.is_dir() && is_ours(&name) {
+            if kind.is_dir() && is_ours(&folder, &name) {
                 folders.push(entry.path());
-            } else if kind.is_file() {
+            // In a second working tree, `.git` is a file that says where the repository is.
+            } else if kind.is_file() && name != ".git" {
                 found.push(entry.path());
             }
         }
@@ -110,9 +111,11 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn is_ours(folder: &str) -> bool {
+fn is_ours(parent: &Path, folder: &str) -> bool {
     let hidden = folder.starts_with('.') && folder != ".ci" && folder != ".cargo";
-    let built = ["target", "build", "dist", "__pycache__"].contains(&folder);
+    // Cargo's directory lies beside a manifest; there are others of that name.
+    let cargo = folder == "target" && parent.join("Cargo.toml").exists();
+    let built = cargo || ["build", "dist", "__pycache__"].contains(&folder);
     !hidden && !built && !folder.ends_with(".egg-info")
 }
 

@@ -37,6 +37,8 @@ pub enum Hop {
     Key(String),
     /// `[…]`: a dictionary's value whose key is not kept.
     Value,
+    /// `[(1, "a")]`: a dictionary's value, by a preview of its key.
+    Entry(String),
     /// A dictionary's key.
     KeyObject,
     /// A set's member.
@@ -279,7 +281,10 @@ fn hop(heap: &Heap, Step { source, label, .. }: Step) -> Hop {
         LabelKind::Unknown => Hop::Unknown,
         LabelKind::Attribute => Hop::Attribute(name()),
         LabelKind::Key => Hop::Key(name()),
-        LabelKind::Value => Hop::Value,
+        LabelKind::Value => match heap.preview(source, Some(label.value())) {
+            Some(key) => Hop::Entry(key.to_owned()),
+            None => Hop::Value,
+        },
         LabelKind::KeyObject => match type_name(heap, source) {
             "set" | "frozenset" => Hop::Member,
             _ => Hop::KeyObject,
@@ -328,6 +333,7 @@ impl Display for Hop {
             Hop::Attribute(name) | Hop::Field(name) => write!(f, ".{name:?}"),
             Hop::Key(name) => write!(f, "[{name:?}]"),
             Hop::Value => f.write_str("[…]"),
+            Hop::Entry(key) => write!(f, "[{}]", Plain(key)),
             Hop::KeyObject => f.write_str(".<key>"),
             Hop::Member => f.write_str(".<member>"),
             Hop::Index(Label::MAX) => write!(f, "[{}+]", Label::MAX),

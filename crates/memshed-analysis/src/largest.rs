@@ -27,6 +27,24 @@ pub struct Large {
 /// the bytes allocated, then by address.
 pub fn largest(heap: &Heap, n: usize) -> Vec<Large> {
     let objects = &heap.objects;
+    let rows = largest_ids(heap, n).into_iter();
+    rows.map(|object| {
+        let row = object.0 as usize;
+        Large {
+            object,
+            address: objects.address.get(row),
+            type_name: type_name(heap, object).to_owned(),
+            bytes: objects.size.get(row),
+            allocated: objects.allocated.get(row),
+            path: holder_path(heap, object),
+        }
+    })
+    .collect()
+}
+
+/// As [`largest`], the handles alone.
+pub fn largest_ids(heap: &Heap, n: usize) -> Vec<ObjectId> {
+    let objects = &heap.objects;
     let key = |row: &u32| {
         let at = *row as usize;
         Reverse((
@@ -49,17 +67,5 @@ pub fn largest(heap: &Heap, n: usize) -> Vec<Large> {
         .collect();
     rows.sort_unstable_by_key(key);
     rows.truncate(n);
-    rows.into_iter()
-        .map(|row| {
-            let object = ObjectId(row);
-            Large {
-                object,
-                address: objects.address.get(row as usize),
-                type_name: type_name(heap, object).to_owned(),
-                bytes: objects.size.get(row as usize),
-                allocated: objects.allocated.get(row as usize),
-                path: holder_path(heap, object),
-            }
-        })
-        .collect()
+    rows.into_iter().map(ObjectId).collect()
 }

@@ -12,7 +12,7 @@ mod pins;
 mod summary;
 
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
-pub use largest::{Large, largest};
+pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};

@@ -15,8 +15,6 @@ pub(crate) struct Labels<'a, M: Memory> {
     reader: Reader<'a, M>,
     layout: &'a Layout,
     namespaces: &'a Marks,
-    /// Whether keys of other dictionaries are kept as well.
-    values: bool,
     strings: &'a mut Strings,
     /// Address of a `str` object to its handle; `None` for what is no string.
     by_address: FxHashMap<u64, Option<StringId>>,
@@ -28,7 +26,6 @@ impl<'a, M: Memory> Labels<'a, M> {
         reader: Reader<'a, M>,
         layout: &'a Layout,
         namespaces: &'a Marks,
-        values: bool,
         strings: &'a mut Strings,
     ) -> Labels<'a, M> {
         let by_address = FxHashMap::default();
@@ -36,7 +33,6 @@ impl<'a, M: Memory> Labels<'a, M> {
             reader,
             layout,
             namespaces,
-            values,
             strings,
             by_address,
         }
@@ -52,7 +48,7 @@ impl<'a, M: Memory> Labels<'a, M> {
                 key,
                 position,
             } => {
-                if (self.values || self.namespaces.contains(dict.0))
+                if self.namespaces.contains(dict.0)
                     && let Some(name) = self.text(key)
                 {
                     return Label::named(LabelKind::Key, name);

@@ -28,6 +28,7 @@ mod shapes;
 mod sizes;
 mod strings;
 mod types;
+mod values;
 mod walk;
 
 pub use account::Surroundings;

@@ -253,10 +253,7 @@ impl Shapes {
             ("BaseException", &[][..]),
             (
                 "BaseExceptionGroup",
-                &[
-                    ("message", e.group_msg),
-                    ("exceptions", e.group_excs),
-                ],
+                &[("message", e.group_msg), ("exceptions", e.group_excs)],
             ),
             (
                 "SyntaxError",

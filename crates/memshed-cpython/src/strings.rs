@@ -50,6 +50,16 @@ pub(crate) fn text<M: Memory>(
     layout: &Layout,
     at: RemoteAddr,
 ) -> Option<String> {
+    prefix(reader, layout, at, NAME_LIMIT).map(|(text, _)| text)
+}
+
+/// The first `limit` characters of the `str` at `at`, and how many it has in all.
+pub(crate) fn prefix<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    at: RemoteAddr,
+    limit: u64,
+) -> Option<(String, u64)> {
     let shape = shape(reader, layout, at).ok()??;
     let l = &layout.unicode;
     let data = match (shape.compact, shape.ascii) {
@@ -57,12 +67,13 @@ pub(crate) fn text<M: Memory>(
         (true, false) => at.add(l.compact_size.into()),
         (false, _) => reader.pointer(at.add(l.data_any.into())).ok()?,
     };
-    let length = shape.length.min(NAME_LIMIT);
+    let length = shape.length.min(limit);
     let bytes = reader.bytes(data, (length * shape.width) as usize).ok()?;
     let point = |b: &[u8]| {
         let mut word = [0; 4];
         word[..b.len()].copy_from_slice(b);
         char::from_u32(u32::from_le_bytes(word)).unwrap_or(char::REPLACEMENT_CHARACTER)
     };
-    Some(bytes.chunks(shape.width as usize).map(point).collect())
+    let text = bytes.chunks(shape.width as usize).map(point).collect();
+    Some((text, shape.length))
 }

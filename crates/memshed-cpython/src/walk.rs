@@ -17,6 +17,7 @@ use crate::python::{Python, WalkError};
 use crate::read::Reader;
 use crate::roots::RawRoot;
 use crate::types::Types;
+use crate::values;
 use memshed_heap::{Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, StringId, Strings};
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
@@ -31,7 +32,7 @@ pub struct WalkOptions {
     /// Whether the memory is of one moment. Where it is not, nothing that was found is more than
     /// a hint of what will have to be read.
     pub still: bool,
-    /// Keep keys of dictionaries that are contents rather than names.
+    /// Read what previews of contents need as well ([`Walk::previews`]).
     pub values: bool,
 }
 
@@ -61,7 +62,6 @@ pub enum Phase {
 pub struct Walk<'m, M: Memory> {
     python: &'m Python,
     visitor: Visitor<'m, M>,
-    options: WalkOptions,
     problems: Arc<Problems>,
     interpreters: Vec<Interpreter>,
     arenas: Arenas,
@@ -142,10 +142,12 @@ impl<'m, M: Memory> Walk<'m, M> {
         marker.sweep(in_collection);
         let mut found = marker.found;
         found.objects.number();
+        if options.values {
+            values::touch(&visitor, &found);
+        }
         Ok(Walk {
             python,
             visitor,
-            options,
             problems,
             interpreters,
             arenas,
@@ -276,13 +278,7 @@ impl<'m, M: Memory> Walk<'m, M> {
         let names: Vec<StringId> = self.roots.iter().map(|r| strings.intern(&r.name)).collect();
         let layout = self.visitor.layout;
         let namespaces = &self.found.namespaces;
-        let mut labels = Labels::new(
-            self.visitor.reader,
-            layout,
-            namespaces,
-            self.options.values,
-            strings,
-        );
+        let mut labels = Labels::new(self.visitor.reader, layout, namespaces, strings);
         holders::find(
             &self.visitor,
             &self.found,
@@ -298,13 +294,7 @@ impl<'m, M: Memory> Walk<'m, M> {
         progress(Phase::Edges);
         let layout = self.visitor.layout;
         let namespaces = &self.found.namespaces;
-        let labels = Labels::new(
-            self.visitor.reader,
-            layout,
-            namespaces,
-            self.options.values,
-            strings,
-        );
+        let labels = Labels::new(self.visitor.reader, layout, namespaces, strings);
         let mut sink = EdgeRows {
             found: &self.found,
             labels,
@@ -331,6 +321,11 @@ impl<'m, M: Memory> Walk<'m, M> {
     /// What could not be read or made sense of so far.
     pub fn problems(&self) -> Vec<memshed_heap::Problem> {
         self.problems.list()
+    }
+
+    /// What is needed to read objects, and which there are.
+    pub(crate) fn parts(&self) -> (&Visitor<'m, M>, &Found<'m, M>) {
+        (&self.visitor, &self.found)
     }
 
     fn gc(&self) -> Gc {

@@ -165,6 +165,18 @@ pub struct Root {
     pub name: StringId,
 }
 
+/// A preview of contents, for users who ask for them. Printable characters only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The object.
+    pub object: ObjectId,
+    /// `None`: the preview is of the object itself. Otherwise of its key in that entry, by the
+    /// position among its entries, as in labels of kind [`crate::LabelKind::Value`].
+    pub position: Option<u32>,
+    /// What it contains.
+    pub text: String,
+}
+
 /// A heap: everything that one look at a process found.
 #[derive(Clone, Debug, Default)]
 pub struct Heap {
@@ -198,4 +210,16 @@ pub struct Heap {
     pub caches: Vec<Cache>,
     /// Resident bytes by category; sums to `process.rss_bytes`.
     pub memory: Vec<MemoryPart>,
+    /// Previews of contents, sorted by object and position; `None` if they were not asked for.
+    pub previews: Option<Vec<Preview>>,
+}
+
+impl Heap {
+    /// The preview of an object (`position` is `None`), or of the key of one of its entries.
+    pub fn preview(&self, object: ObjectId, position: Option<u32>) -> Option<&str> {
+        let all = self.previews.as_ref()?;
+        let key = |one: &Preview| (one.object, one.position);
+        let row = all.binary_search_by_key(&(object, position), key).ok()?;
+        Some(&all[row].text)
+    }
 }

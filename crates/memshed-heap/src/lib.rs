@@ -16,7 +16,7 @@ pub use facts::{
     Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
     SnapshotInfo,
 };
-pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Root, RootKind, Type, TypeId};
+pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};
 pub use pools::{BlockKind, BlockUse, PoolTable, SparsePart};
 pub use sizes::Sizes;

@@ -111,16 +111,20 @@ pub struct LargestRow {
     pub allocated_bytes: u64,
     /// The name of what holds it, such as `app.CACHE["users"]`.
     pub held_by: String,
+    /// What it contains, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
 }
 
 impl LargestRow {
-    fn new(large: &Large) -> LargestRow {
+    fn new(heap: &Heap, large: &Large) -> LargestRow {
         LargestRow {
             address: format!("{:#x}", large.address),
             type_name: large.type_name.clone(),
             bytes: large.bytes,
             allocated_bytes: large.allocated,
             held_by: large.path.to_string(),
+            preview: heap.preview(large.object, None).map(str::to_owned),
         }
     }
 }
@@ -246,7 +250,10 @@ impl InspectView {
                 if options.top == 0 { MANY } else { EMPTIEST },
             )),
             caches: by_size(&heap.caches, |cache| cache.bytes),
-            largest: largest(heap, rows).iter().map(LargestRow::new).collect(),
+            largest: largest(heap, rows)
+                .iter()
+                .map(|large| LargestRow::new(heap, large))
+                .collect(),
             options: options.clone(),
         }
     }

@@ -12,6 +12,8 @@ mod ps;
 mod snapshot;
 mod text;
 mod units;
+mod watch;
+mod watch_table;
 mod words;
 
 pub use doctor::{Check, CheckStatus, DoctorView};
@@ -21,6 +23,11 @@ pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
 pub use snapshot::SnapshotView;
 pub use units::{bytes, count, duration, plural, share};
+pub use watch::{
+    CategoryGrowth, Growth, PerHour, Watch, WatchEnd, WatchEvent, WatchLook, WatchMissed,
+    WatchReason, WatchSkipped, WatchStart,
+};
+pub use watch_table::WatchTable;
 
 /// The JSON schema of what `memshed inspect --format json` writes (draft 2020-12).
 pub const INSPECT_SCHEMA: &str = include_str!("../schema/inspect.schema.json");

@@ -174,7 +174,7 @@ impl Page {
 const NARROWEST: usize = 20;
 
 /// `remark` in at most `width` columns, without its end where it is too long.
-fn cut(remark: &str, width: usize) -> String {
+pub(crate) fn cut(remark: &str, width: usize) -> String {
     if remark.width() <= width {
         return remark.to_string();
     }

@@ -1,7 +1,7 @@
 //! The text of `memshed inspect`.
 
 use crate::inspect::{InspectView, TypeRow};
-use crate::page::{Column, DIM, Page, WARN, harmless, shorten, styled};
+use crate::page::{Column, DIM, Page, WARN, cut, harmless, shorten, styled};
 use crate::units::{bytes, count, duration, plural, share, signed};
 use crate::{plain, words};
 use memshed_heap::MemoryPart;
@@ -222,7 +222,20 @@ fn largest(view: &InspectView, page: &Page) -> String {
         ("TYPE", Column::Left),
         ("HELD BY", Column::Name),
     ];
-    page.heading("Largest objects") + &page.table(&columns, rows.collect())
+    let table = page.table(&columns, rows.collect());
+    let mut lines = table.lines();
+    let mut out = page.heading("Largest objects");
+    // The heading, then a line for each object.
+    out.extend(lines.next().map(|line| format!("{line}\n")));
+    for (line, object) in lines.zip(&view.largest) {
+        out += &format!("{line}\n");
+        if let Some(preview) = &object.preview {
+            let indent = 12;
+            let preview = cut(&harmless(preview), page.width.saturating_sub(indent));
+            out += &format!("{:indent$}{}\n", "", styled(DIM, &page.plain(&preview)));
+        }
+    }
+    out
 }
 
 fn collector(view: &InspectView, page: &Page) -> String {

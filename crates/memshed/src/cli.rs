@@ -113,6 +113,22 @@ pub struct InspectArgs {
     /// Add the types of each module up.
     #[arg(long)]
     pub by_module: bool,
+    /// Look again and again, from the start of a look to the start of the next so long: a line for
+    /// each look, and what grew in an hour at the end.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = parse_duration,
+        conflicts_with_all = ["values", "by_module", "filter"]
+    )]
+    pub every: Option<Duration>,
+    /// With --every: end after so many looks.
+    #[arg(long, value_name = "N", requires = "every", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// With --every: append each look to FILE, too, as a line of JSON. A later watch of the same
+    /// process goes on in it.
+    #[arg(long, value_name = "FILE", requires = "every")]
+    pub history: Option<PathBuf>,
 }
 
 /// Arguments of `snapshot`.
@@ -144,8 +160,9 @@ pub struct TargetArgs {
     /// snapshot directory.
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     pub target: Option<OsString>,
-    /// Look at COMMAND after SECONDS instead of just before it exits.
-    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, conflicts_with = "target")]
+    /// Look at COMMAND after SECONDS instead of just before it exits. With --every: end after
+    /// SECONDS.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
     /// Start COMMAND, look at its first Python process, and end it. Its output goes to standard
     /// error.
@@ -162,7 +179,8 @@ pub struct LookArgs {
     /// Refuse beforehand if the process would probably stand still for longer, such as 50ms.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub max_stop: Option<Duration>,
-    /// Also keep contents: texts and numbers, not only names and sizes.
+    /// Also show, or keep, what the largest objects contain: the beginnings of texts, numbers,
+    /// the first elements. Without it nothing but names and sizes leaves the process.
     #[arg(long)]
     pub values: bool,
 }
@@ -248,7 +266,9 @@ mod tests {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(parse("memshed inspect").is_err());
         assert!(parse("memshed inspect 42 -- python").is_err());
-        assert!(parse("memshed inspect --for 3 42").is_err());
+        assert!(parse("memshed inspect --count 3 42").is_err());
+        assert!(parse("memshed inspect --every 10s --count 0 42").is_err());
+        assert!(parse("memshed inspect --every 10s --count 3 --for 3 42").is_ok());
         let cli = parse("memshed inspect --for 3s -- python -c pass --top 5").expect("a command");
         let Command::Inspect(args) = cli.command else {
             panic!("not inspect");

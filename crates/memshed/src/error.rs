@@ -1,5 +1,6 @@
 //! What can go wrong, in words: an enum below, the story on top.
 
+use crate::history::HistoryError;
 use memshed_heap::SnapshotError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -256,6 +257,9 @@ pub enum CommandError {
     /// A snapshot that could not be read or written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// See [`HistoryError`].
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Options that do not go together.
     #[error("{what}")]
     Usage {
@@ -275,6 +279,7 @@ impl CommandError {
             CommandError::Launch(e) => e.hint(),
             CommandError::Output(e) => e.hint(),
             CommandError::Snapshot(e) => e.hint().map(String::from),
+            CommandError::History(e) => Some(e.hint().into()),
             CommandError::Usage { hint, .. } => Some(hint.clone()),
         }
     }

@@ -7,11 +7,18 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What is to be undone.
 type Undo = Box<dyn FnOnce() + Send>;
+/// Says how the command ends, and its status.
+type Finish = Box<dyn FnOnce() -> u8 + Send>;
+
+/// How long a command may take to say how it ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static FINISH: Mutex<Option<Finish>> = Mutex::new(None);
 static PENDING: Mutex<Vec<(u64, Undo)>> = Mutex::new(Vec::new());
 
 fn pending() -> MutexGuard<'static, Vec<(u64, Undo)>> {
@@ -34,11 +41,34 @@ pub fn install() {
         .spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 INTERRUPTED.store(true, Ordering::SeqCst);
+                let status = finish();
                 undo_all();
                 // Shells expect 128 + the signal's number: 130 for Ctrl-C.
-                std::process::exit(128 + signal);
+                std::process::exit(status.map_or(128 + signal, i32::from));
             }
         });
+}
+
+/// Has a signal end the command in an orderly way: `finish` says how it ends and gives its status.
+pub fn finish_with(finish: impl FnOnce() -> u8 + Send + 'static) {
+    *FINISH.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(finish));
+}
+
+/// What the command says at its end. `None` if it says nothing, or cannot: whoever reads its output
+/// may have stopped reading.
+fn finish() -> Option<u8> {
+    let finish = FINISH
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()?;
+    let (sender, status) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(finish()));
+    status.recv_timeout(LAST_WORDS).ok()
+}
+
+/// Whether a signal has come.
+pub fn came() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Does not return once a signal has come: what has failed since then failed because of what was

@@ -1,6 +1,7 @@
 //! From a process to its heap: freeze, copy, walk.
 
 use crate::error::LookError;
+use memshed_analysis::largest_ids;
 use memshed_cpython::{
     Identity, Phase, Program, Python, Surroundings, Walk, WalkError, WalkOptions, identify,
 };
@@ -10,6 +11,9 @@ use memshed_target::{
     TargetError, WordTest, access,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Of so many of the largest objects contents are shown, where that is asked for.
+const PREVIEWED: usize = 1000;
 
 /// How a process is to be looked at.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +75,10 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     look.whole(&info)?;
     stand_back();
     let mut heap = walk.heap(&around, &|phase| look.phase(phase));
+    if options.values {
+        let largest = largest_ids(&heap, PREVIEWED);
+        heap.previews = Some(walk.previews(&heap, &largest));
+    }
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
     }

@@ -4,6 +4,7 @@ mod checks;
 mod cli;
 mod commands;
 mod error;
+mod history;
 mod interrupt;
 mod launch;
 mod look;

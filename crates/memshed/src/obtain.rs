@@ -18,8 +18,27 @@ pub fn heap(
     want_edges: bool,
     printer: &Printer,
 ) -> Result<Heap, CommandError> {
+    if target.target.is_some() && target.run_for.is_some() {
+        return Err(CommandError::Usage {
+            what: "--for says when to look at a COMMAND".into(),
+            hint: "with --every it says for how long to look at any target".into(),
+        });
+    }
     let stages = printer.stages();
-    let options = LookOptions {
+    let values = options.values;
+    let options = self::options(options, want_edges);
+    match &target.target {
+        None => started(target, &options, &stages, printer),
+        Some(name) => match target::find(name)? {
+            Target::Process(pid) => Ok(look(pid, &options, &stages)?),
+            Target::Snapshot(path) => from_snapshot(&path, want_edges, values),
+        },
+    }
+}
+
+/// How a process is to be looked at, as the user said it.
+pub fn options(options: &LookArgs, want_edges: bool) -> LookOptions {
+    LookOptions {
         method: options.method.map(|method| match method {
             FreezeMethod::Fork => Method::Fork,
             FreezeMethod::Pause => Method::Pause,
@@ -27,13 +46,6 @@ pub fn heap(
         max_stop: options.max_stop,
         values: options.values,
         want_edges,
-    };
-    match &target.target {
-        None => started(target, &options, &stages, printer),
-        Some(name) => match target::find(name)? {
-            Target::Process(pid) => Ok(look(pid, &options, &stages)?),
-            Target::Snapshot(path) => from_snapshot(&path, want_edges),
-        },
     }
 }
 
@@ -50,12 +62,22 @@ fn started(
 }
 
 /// Reads a snapshot. How it was taken moves into the reason, since this look is of a file.
-fn from_snapshot(path: &Path, want_edges: bool) -> Result<Heap, CommandError> {
+fn from_snapshot(path: &Path, want_edges: bool, values: bool) -> Result<Heap, CommandError> {
     let edges = match want_edges {
         true => ReadEdges::Load,
         false => ReadEdges::Skip,
     };
     let mut heap = snapshot::read(path, edges)?;
+    match (values, &heap.previews) {
+        (true, None) => {
+            return Err(CommandError::Usage {
+                what: format!("{} holds no contents", path.display()),
+                hint: "it was taken without --values".into(),
+            });
+        }
+        (true, Some(_)) => {}
+        (false, _) => heap.previews = None,
+    }
     let taken = match heap.snapshot.method {
         Method::Fork => "of a forked copy",
         Method::Pause => "during a pause",

@@ -6,9 +6,9 @@ use crate::interrupt::OnInterrupt;
 use crate::progress::Stages;
 use crate::settings::Settings;
 use anstream::AutoStream;
-use memshed_report::Report;
+use memshed_report::{Report, WatchTable};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,30 @@ impl Printer {
         }
     }
 
+    /// Somewhere to write a result line by line.
+    pub fn stream(&self) -> Result<Stream, OutputError> {
+        let (out, path): (Box<dyn Write + Send>, PathBuf) = match &self.settings.output {
+            None => (Box::new(io::stdout()), "to standard output".into()),
+            Some(path) => {
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(true).mode(0o600);
+                let file = options.open(path).map_err(|e| OutputError::new(path, e))?;
+                (Box::new(file), path.clone())
+            }
+        };
+        Ok(Stream {
+            out,
+            path,
+            settings: self.settings.clone(),
+        })
+    }
+
+    /// A table of looks for standard output.
+    pub fn watch_table(&self) -> WatchTable {
+        let watched = self.settings.output.is_none() && io::stdout().is_terminal();
+        WatchTable::new(self.settings.page, watched)
+    }
+
     /// A remark on standard error, for those who asked for more.
     pub fn remark(&self, text: &str) {
         if self.settings.verbose {
@@ -71,10 +95,7 @@ impl Printer {
             }
             Format::Text => {
                 let text = report.text(&self.settings.page);
-                let mut styled = AutoStream::new(Vec::new(), self.settings.color);
-                // Writing to memory cannot fail.
-                let _ = styled.write_all(text.as_bytes());
-                styled.into_inner()
+                self.settings.styled(&text)
             }
         }
     }
@@ -86,6 +107,43 @@ impl Printer {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.map_err(|e| OutputError::new(Path::new("to standard output"), e)),
         }
+    }
+}
+
+/// A result that grows line by line.
+pub struct Stream {
+    out: Box<dyn Write + Send>,
+    path: PathBuf,
+    settings: Settings,
+}
+
+impl Stream {
+    /// Writes whole lines, in the format asked for, at once. Whether anybody still reads.
+    pub fn write(
+        &mut self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> String,
+    ) -> Result<bool, OutputError> {
+        let content = match self.settings.format {
+            Format::Json => json().into_bytes(),
+            Format::Text => self.settings.styled(&text()),
+        };
+        match self.out.write_all(&content).and_then(|()| self.out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            other => other
+                .map(|()| true)
+                .map_err(|e| OutputError::new(&self.path, e)),
+        }
+    }
+}
+
+impl Settings {
+    /// `text` with its styles as standard output can show them.
+    fn styled(&self, text: &str) -> Vec<u8> {
+        let mut styled = AutoStream::new(Vec::new(), self.color);
+        // Writing to memory cannot fail.
+        let _ = styled.write_all(text.as_bytes());
+        styled.into_inner()
     }
 }
 

@@ -2,6 +2,8 @@
 //! purpose. The memory is read through `/proc/PID/mem` while the process waits in a system call,
 //! so that these tests need no ptrace.
 
+mod values;
+
 use memshed_cpython::{Program, Python, Surroundings, Walk, WalkOptions, identify};
 use memshed_heap::{Heap, Objects};
 use memshed_target::{Memory, Process, Range, ReadError, RemoteAddr};

@@ -22,6 +22,9 @@ pub(super) struct Manifest {
     pub format: u64,
     /// Program and version.
     pub written_by: String,
+    /// Whether it holds contents, in the table `values`, and not only names and sizes.
+    #[serde(default)]
+    pub values: bool,
     /// By the table's name.
     pub tables: BTreeMap<String, Entry>,
 }
@@ -42,6 +45,7 @@ impl Manifest {
         Manifest {
             format: FORMAT,
             written_by: concat!("memshed ", env!("CARGO_PKG_VERSION")).to_owned(),
+            values: false,
             tables: BTreeMap::new(),
         }
     }

@@ -7,7 +7,7 @@ use super::file::{Batch, TableReader};
 use super::manifest::Manifest;
 use super::table::Table;
 use super::words;
-use crate::heap::{Edges, Heap, ObjectId, Objects, Root, RootKind, Type, TypeId};
+use crate::heap::{Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};
 use crate::label::{Label, LabelKind};
 use crate::strings::Strings;
 use std::path::Path;
@@ -47,6 +47,7 @@ pub fn read(path: &Path, edges: ReadEdges) -> Result<Heap, SnapshotError> {
     source.roots(&mut heap)?;
     source.pools(&mut heap)?;
     source.facts(&mut heap)?;
+    source.values(&mut heap)?;
     if edges == ReadEdges::Load {
         heap.edges = source.edges(heap.objects.len(), &mut heap.strings)?;
     }
@@ -261,6 +262,38 @@ impl Source<'_> {
             .scan(|batch| facts::read_memory(batch, &mut heap.memory))?;
         self.open(Table::Problems)?
             .scan(|batch| facts::read_problems(batch, &mut heap.snapshot.problems))
+    }
+
+    fn values(&self, heap: &mut Heap) -> Result<(), SnapshotError> {
+        if !self.manifest.values {
+            return Ok(());
+        }
+        let objects = heap.objects.len() as u64;
+        let mut previews: Vec<Preview> = Vec::new();
+        self.open(Table::Values)?.scan(|batch| {
+            let ids = batch.ints("object")?;
+            let rest = batch
+                .optional_ints("position")?
+                .zip(batch.texts("preview")?);
+            for (id, (position, text)) in ids.iter().zip(rest) {
+                let preview = Preview {
+                    object: optional_object(Some(*id), objects)?,
+                    position: position.map(unsigned_int).transpose()?,
+                    text: text.to_owned(),
+                };
+                let key = |one: &Preview| (one.object, one.position);
+                if previews
+                    .last()
+                    .is_some_and(|last| key(last) > key(&preview))
+                {
+                    return Err("its previews are not sorted by object".to_owned());
+                }
+                previews.push(preview);
+            }
+            Ok(())
+        })?;
+        heap.previews = Some(previews);
+        Ok(())
     }
 
     fn edges(&self, objects: usize, strings: &mut Strings) -> Result<Option<Edges>, SnapshotError> {

@@ -34,6 +34,7 @@ pub(super) enum Table {
     Caches,
     Memory,
     Problems,
+    Values,
 }
 
 /// What a column holds.
@@ -205,6 +206,13 @@ const MEMORY: &[Column] = &[
     column("bytes", Long),
     column("count", Long),
 ];
+// Only where contents were asked for; no other table holds any.
+const VALUES: &[Column] = &[
+    column("object", Int).delta(),
+    // null: the object itself; otherwise its key in that entry, as in holder_value
+    column("position", Int).nullable(),
+    column("preview", Text),
+];
 const PROBLEMS: &[Column] = &[
     column("kind", Text),
     column("count", Long),
@@ -213,7 +221,7 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
@@ -227,6 +235,7 @@ impl Table {
         Table::Caches,
         Table::Memory,
         Table::Problems,
+        Table::Values,
     ];
 
     /// Its name, as in the manifest.
@@ -254,6 +263,7 @@ impl Table {
             Table::Caches => ("caches", CACHES),
             Table::Memory => ("memory", MEMORY),
             Table::Problems => ("problems", PROBLEMS),
+            Table::Values => ("values", VALUES),
         }
     }
 

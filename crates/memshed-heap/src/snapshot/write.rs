@@ -7,7 +7,7 @@ use super::manifest::Manifest;
 use super::place::{Existing, Place};
 use super::table::{BATCH_ROWS, Table};
 use super::words::{LabelColumns, NameColumn, dictionary};
-use crate::heap::{Edge, Heap, ObjectId, Objects, RootKind};
+use crate::heap::{Edge, Heap, ObjectId, Objects, Preview, RootKind};
 use crate::strings::Strings;
 use arrow_array::builder::{Int32Builder, StringBuilder};
 use arrow_array::{ArrayRef, Int32Array, Int64Array, StringArray};
@@ -126,6 +126,10 @@ impl SnapshotWriter {
         self.table(Table::Problems, |table| {
             table.write(facts::problems(&heap.snapshot.problems))
         })?;
+        if let Some(previews) = &heap.previews {
+            self.manifest.values = true;
+            self.table(Table::Values, |table| write_values(table, previews))?;
+        }
         self.manifest.write(self.place.directory())?;
         self.place.put()
     }
@@ -189,6 +193,13 @@ impl SnapshotWriter {
         }
         if !heap.sparse_parts.iter().all(|part| object(part.owner)) {
             return Err(self.unwritable("a part belongs to no object"));
+        }
+        let previews = heap.previews.as_deref().unwrap_or_default();
+        if !previews.iter().all(|preview| object(preview.object)) {
+            return Err(self.unwritable("a preview is of no object"));
+        }
+        if !previews.is_sorted_by_key(|preview| (preview.object, preview.position)) {
+            return Err(self.unwritable("its previews are not sorted by object"));
         }
         let pools = &heap.pool_table;
         let lengths = [
@@ -386,6 +397,19 @@ fn write_pools(table: &mut TableWriter, heap: &Heap) -> Result<(), SnapshotError
             ints(pools.used[rows.clone()].iter().copied()),
             ints(pools.capacity[rows.clone()].iter().copied()),
             ints(pools.resident[rows].iter().copied()),
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_values(table: &mut TableWriter, previews: &[Preview]) -> Result<(), SnapshotError> {
+    for previews in previews.chunks(BATCH_ROWS) {
+        let position =
+            |preview: &Preview| preview.position.map(|at| at.min(i32::MAX as u32) as i32);
+        table.write(vec![
+            ints(previews.iter().map(|preview| preview.object.0)),
+            Arc::new(Int32Array::from_iter(previews.iter().map(position))),
+            texts(previews.iter().map(|preview| preview.text.as_str())),
         ])?;
     }
     Ok(())

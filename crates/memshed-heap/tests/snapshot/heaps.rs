@@ -2,8 +2,8 @@
 
 use memshed_heap::{
     BlockKind, BlockUse, Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind,
-    MemoryPart, Method, ObjectId, Objects, Pools, Problem, Process, Releasable, Root, RootKind,
-    Sizes, SnapshotInfo, SparsePart, StringId, Type, TypeId,
+    MemoryPart, Method, ObjectId, Objects, Pools, Preview, Problem, Process, Releasable, Root,
+    RootKind, Sizes, SnapshotInfo, SparsePart, StringId, Type, TypeId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -61,6 +61,18 @@ pub fn heap() -> impl Strategy<Value = Heap> {
                 .collect();
             sorted.sort_by_key(|edge| edge.0);
             heap.edges = Some(compress(&sorted, count));
+        }
+        if with_edges {
+            let previews = roots.iter().filter(|_| count > 0);
+            let mut previews: Vec<Preview> = previews
+                .map(|&(row, kind, name)| Preview {
+                    object: object(row),
+                    position: (kind > 2).then_some(u32::from(name)),
+                    text: names[name as usize % names.len()].clone(),
+                })
+                .collect();
+            previews.sort_by_key(|one| (one.object, one.position));
+            heap.previews = Some(previews);
         }
         heap.roots = roots
             .into_iter()
@@ -267,6 +279,7 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(found.roots, expected.roots);
     assert_eq!(found.names, expected.names);
     assert!(found.strings.iter().eq(expected.strings.iter()));
+    assert_eq!(found.previews, expected.previews);
     let (a, b) = (&found.objects, &expected.objects);
     assert_eq!(a.address, b.address);
     assert_eq!(a.type_id, b.type_id);
@@ -377,6 +390,13 @@ pub fn example(count: u32) -> Heap {
         heap.pool_table.capacity.push(510);
         heap.pool_table.resident.push(16384);
     }
+    let preview = |(object, position)| Preview {
+        object: ObjectId(object),
+        position,
+        text: format!("what is in {object}"),
+    };
+    let previewed = [(0, None), (0, Some(7)), (count - 1, None)];
+    heap.previews = Some(previewed.map(preview).to_vec());
     heap.names.insert(ObjectId(0), names[6]);
     heap.roots.push(Root {
         object: ObjectId(0),

@@ -62,7 +62,7 @@ fn many_rows_and_streamed_edges_come_back() {
 fn contradictory_heaps_are_refused() {
     let scratch = Scratch::new("contradictory");
     let path = scratch.path("snap");
-    let broken: [fn(&mut Heap); 6] = [
+    let broken: [fn(&mut Heap); 8] = [
         |heap| heap.objects.holder[3] = ObjectId(99),
         |heap| {
             let mut addresses: Vec<u64> = heap.objects.address.iter().collect();
@@ -73,6 +73,8 @@ fn contradictory_heaps_are_refused() {
         |heap| heap.roots[0].object = ObjectId(99),
         |heap| heap.objects.refcount.truncate(3),
         |heap| heap.edges.as_mut().expect("edges").target[0] = ObjectId(99),
+        |heap| heap.previews.as_mut().expect("previews")[1].object = ObjectId(99),
+        |heap| heap.previews.as_mut().expect("previews").reverse(),
     ];
     for break_it in broken {
         let mut heap = example(10);

@@ -3,9 +3,10 @@
 
 mod fixture;
 
-use memshed_heap::{Heap, Method};
+use memshed_heap::{Heap, Method, ObjectId, Preview, Sizes};
 use memshed_report::{
     Check, DoctorView, InspectView, Options, Page, PsRow, PsView, Report, SnapshotView, SortBy,
+    Watch, WatchEvent, WatchReason, WatchSkipped, WatchStart, WatchTable,
 };
 use std::path::Path;
 
@@ -88,6 +89,115 @@ fn inspect_of_a_snapshot_with_a_filter() {
         "inspect_filter.txt",
         &inspect(&heap, &options, &Page::default()),
     );
+}
+
+#[test]
+fn inspect_with_contents() {
+    let mut heap = fixture::heap();
+    let preview = |row: u32, position| Preview {
+        object: ObjectId(row),
+        position,
+        text: format!(
+            "{{\"id\": {row}, \"secret\u{1b}\": [1, 2, …]}} and so on, for a hundred columns or more"
+        ),
+    };
+    let rows = 0..heap.objects.len() as u32;
+    let previews = rows.flat_map(|row| [preview(row, None), preview(row, Some(1))]);
+    heap.previews = Some(previews.collect());
+    let view = InspectView::from_heap(&heap, &Options::default());
+    assert_valid(&view.json()).expect("the view's JSON follows the schema");
+    check("inspect_values.txt", &plain(&view, &Page::default()));
+}
+
+/// A watch in which everything happens.
+fn watch_events() -> Vec<WatchEvent> {
+    let mut heap = fixture::heap();
+    let mut watch = Watch::new(heap.snapshot.taken_at);
+    let at = |heap: &mut Heap, seconds: f64| {
+        heap.snapshot.taken_at += seconds;
+        heap.process.rss_bytes += 5_000_000;
+        heap.memory[0].bytes += 5_000_000;
+        let mut sizes = Sizes::default();
+        heap.objects
+            .size
+            .iter()
+            .for_each(|size| sizes.push(size + 70_000));
+        heap.objects.size = sizes;
+        heap.gc.generations[0].collections += 7;
+    };
+    let mut events = vec![WatchEvent::Start(WatchStart {
+        pid: 4711,
+        python: "3.12.1".into(),
+        executable: "/usr/local/bin/python3.12".into(),
+        at: heap.snapshot.taken_at,
+        every_seconds: 10.0,
+        continues: Some(1),
+        ..WatchStart::default()
+    })];
+    events.push(WatchEvent::Look(watch.look(&heap)));
+    at(&mut heap, 10.0);
+    events.push(WatchEvent::Look(watch.look(&heap)));
+    let missed = watch.missed(
+        heap.snapshot.taken_at + 10.0,
+        "cannot look: \u{1b}[31m".into(),
+    );
+    events.push(WatchEvent::Missed(missed));
+    at(&mut heap, 20.0);
+    heap.snapshot.method = Method::Pause;
+    heap.snapshot.method_reason = Some("its container has no room for a copy".into());
+    events.push(WatchEvent::Look(watch.look(&heap)));
+    events.push(WatchEvent::Skipped(WatchSkipped {
+        count: 2,
+        look_seconds: 23.4,
+    }));
+    events.push(WatchEvent::End(watch.end(WatchReason::Interrupted)));
+    events
+}
+
+#[test]
+fn a_watch_line_by_line() {
+    let rendered = |page| {
+        let mut table = WatchTable::new(page, true);
+        let lines = watch_events()
+            .iter()
+            .map(|event| table.lines(event))
+            .collect::<String>();
+        anstream::adapter::strip_str(&lines).to_string()
+    };
+    check("watch.txt", &rendered(Page::default()));
+    let narrow = rendered(Page {
+        width: 60,
+        unicode: false,
+    });
+    assert!(narrow.is_ascii());
+    assert!(narrow.lines().all(|line| line.len() <= 60), "{narrow}");
+    check("watch_narrow.txt", &narrow);
+    let lines = watch_events()
+        .iter()
+        .map(|event| event.json() + "\n")
+        .collect::<String>();
+    check("watch.jsonl", &lines);
+}
+
+#[test]
+fn a_watch_of_nothing_has_a_sum() {
+    let mut watch = Watch::new(0.0);
+    let end = watch.end(WatchReason::Exited);
+    assert!(end.per_hour.is_none());
+    watch.look(&Heap::default());
+    watch.look(&Heap::default());
+    // Both at the same time: no rate follows from that.
+    assert!(watch.end(WatchReason::Count).per_hour.is_none());
+}
+
+#[test]
+fn headings_are_repeated_for_somebody_who_watches() {
+    let look = WatchEvent::Look(Watch::new(0.0).look(&fixture::heap()));
+    for (repeat, headings) in [(true, 3), (false, 1)] {
+        let mut table = WatchTable::new(Page::default(), repeat);
+        let text: String = (0..50).map(|_| table.lines(&look)).collect();
+        assert_eq!(text.matches("RESIDENT").count(), headings);
+    }
 }
 
 #[test]

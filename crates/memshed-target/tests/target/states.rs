@@ -1,10 +1,12 @@
 //! Targets in awkward states, and errors that have to be clear.
 
 use crate::contents::{Pattern, by};
-use crate::support::{LIMIT, Target, c_program, freeze_once, session};
-use memshed_target::{FreezeRequest, Memory, Method, Process, RemoteAddr, TargetError, access};
+use crate::support::{Target, c_program, children, freeze_once, session, signal, until};
+use memshed_target::{
+    FreezeRequest, Memory, Method, Process, ReadError, RemoteAddr, TargetError, access,
+};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub const TESTS: &[crate::Test] = &[
     ("states::a_stopped_target_stays_stopped", stopped),
@@ -22,18 +24,9 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 fn wait_for_state(process: &Process, wanted: char) {
-    let started = Instant::now();
-    while process.status().expect("a status").state != wanted {
-        assert!(started.elapsed() < LIMIT, "never in state {wanted}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn signal(name: &str, pid: i32) {
-    let done = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .status();
-    assert!(done.expect("kill runs").success());
+    until(&format!("never in state {wanted}"), || {
+        process.status().expect("a status").state == wanted
+    });
 }
 
 fn stopped() {
@@ -82,15 +75,15 @@ fn exits() {
     let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
     let place = pattern.place("pattern");
     frozen.bytes(RemoteAddr(place.start), 8).expect("readable");
+    let copies = children(pattern.target.pid());
+    assert_eq!(copies.len(), 1, "the copy");
     pattern.target.tell("exit");
     pattern.target.child.wait().expect("it ends");
-    let started = Instant::now();
-    let mut at = place.start + (1 << 20);
-    while frozen.bytes(RemoteAddr(at), 8).is_ok() {
-        assert!(started.elapsed() < LIMIT, "the copy outlives the target");
-        at += 64 << 10;
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("the copy outlives the target", || {
+        Process::open(copies[0]).is_err()
+    });
+    let late = RemoteAddr(place.start + (32 << 20));
+    assert_eq!(frozen.bytes(late, 8), Err(ReadError::NotCopied(late)));
     let info = frozen.finish().expect("let go");
     assert_eq!(info.cut_short.as_deref(), Some("the target ended"));
     assert_eq!(
@@ -127,33 +120,25 @@ fn max_stop() {
     assert!(predicted > Duration::from_millis(10), "{predicted:?}");
 }
 
+/// A debugger that lets its target run: PTRACE_SEIZE stops nothing (ptrace(2)), and the target
+/// waits in a read.
 fn traced() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("SKIPPED: there is no strace");
-        return;
-    }
+    use nix::sys::{ptrace, wait};
     let pattern = Pattern::start();
     let process = pattern.target.process();
-    let mut strace = Command::new("strace")
-        .args(["-o", "/dev/null", "-p", &process.pid().to_string()])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("strace starts");
-    let by = strace.id() as i32;
-    let started = Instant::now();
-    while process.status().expect("a status").tracer != by {
-        assert!(started.elapsed() < LIMIT, "strace never attached");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let pid = nix::unistd::Pid::from_raw(process.pid());
+    ptrace::seize(pid, ptrace::Options::empty()).expect("seized");
     let access = access::check(&process).expect("a check");
+    let by = std::process::id() as i32;
     assert_eq!(access.obstacles, [access::Obstacle::Traced { by }]);
     let refused = freeze_once(&process, &FreezeRequest::default()).err();
     assert!(
         matches!(refused, Some(TargetError::Denied { .. })),
         "{refused:?}"
     );
-    strace.kill().expect("killed");
-    strace.wait().expect("reaped");
+    ptrace::interrupt(pid).expect("interrupted");
+    wait::waitpid(pid, Some(wait::WaitPidFlag::__WALL)).expect("it stops");
+    ptrace::detach(pid, None).expect("detached");
 }
 
 /// Has this thread, as a debugger would, hold or let go the only thread of a process.
@@ -211,7 +196,7 @@ fn pid_namespace() {
         return;
     }
     let outer = Target::start(command);
-    let inner = crate::support::children(outer.pid());
+    let inner = children(outer.pid());
     let process = Process::open(inner[0]).expect("the inner process");
     assert_eq!(
         process.status().expect("a status").namespace_pids,
@@ -220,6 +205,6 @@ fn pid_namespace() {
     for _ in 0..5 {
         let info = freeze_once(&process, &by(Method::Fork)).expect("frozen");
         assert_eq!(info.left_behind, None);
-        assert!(crate::support::children(process.pid()).is_empty());
+        assert!(children(process.pid()).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// No target takes longer to answer, unless something is wrong.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -111,6 +111,12 @@ impl Target {
         }
     }
 
+    /// Waits until turns of its threads are over: `round` or `turns N` of harm.c.
+    pub fn turn(&mut self, which: &str) {
+        self.tell(which);
+        assert_eq!(self.line(), "turned");
+    }
+
     /// Nothing of a freeze may be left: no child, no tracer.
     pub fn assert_untouched(&self) {
         let status = self.process().status().expect("a status");
@@ -175,6 +181,23 @@ pub fn children(pid: i32) -> Vec<i32> {
         );
     }
     all
+}
+
+/// Asks again and again until the answer is yes. What is asked goes to the kernel or to another
+/// process, which answers in its own time.
+pub fn until(otherwise: &str, mut yes: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !yes() {
+        assert!(started.elapsed() < LIMIT, "{otherwise}");
+        std::thread::yield_now();
+    }
+}
+
+pub fn signal(name: &str, pid: i32) {
+    let done = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    assert!(done.expect("kill runs").success());
 }
 
 pub fn session(process: &Process) -> Result<Session, TargetError> {

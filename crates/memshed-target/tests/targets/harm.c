@@ -3,10 +3,12 @@
  * every disturbance. Build: cc -O1 -pthread harm.c -o harm. Conversation, line by line:
  *   it says   "ready PID"            once every thread has been round once
  *   told      "report"               it says one line per kind, then "end"
+ *   told      "turns N"              it says "turned" when N more turns are over, of whatever kind
+ *   told      "round"                it says "turned" when a whole turn of every kind is over
  *   told      "quit" or end of file  it ends
- * A report line: KIND rounds=N eintr=N short=N late=N other=N gap_us=N
+ * A report line: KIND rounds=N eintr=N short=N other=N late_ms=N gap_us=N
  *   short: a timeout that ended early, or a transfer that was cut short
- *   late:  a timeout that ended more than LATE_MS too late
+ *   late_ms: the most that a timeout ended too late
  *   gap_us: (spin only) the longest time in which the thread did not run
  */
 #define _GNU_SOURCE
@@ -33,12 +35,11 @@
 #include <unistd.h>
 
 #define TIMEOUT_MS 150
-#define LATE_MS 5000
 
 typedef struct kind {
     const char *name;
     void (*turn)(struct kind *);
-    atomic_long rounds, eintr, shorter, late, other, gap_us;
+    atomic_long rounds, eintr, shorter, other, late_ms, gap_us;
     int fd[2];
     long id;
 } kind;
@@ -54,6 +55,12 @@ static struct timespec span(int ms) {
     return t;
 }
 
+/* A wait that should have taken `due` ms took `took`. */
+static void came(kind *k, double took, double due) {
+    long late = (long)(took - due);
+    if (late > k->late_ms) k->late_ms = late;
+}
+
 /* A wait of TIMEOUT_MS that began at `start` is over; `ok`: it ended as a timeout should. */
 static void timed(kind *k, double start, int ok) {
     int error = errno;
@@ -62,7 +69,7 @@ static void timed(kind *k, double start, int ok) {
         if (error == EINTR) k->eintr++;
         else k->other++;
     } else if (took < TIMEOUT_MS - 1) k->shorter++;
-    if (took > TIMEOUT_MS + LATE_MS) k->late++;
+    came(k, took, TIMEOUT_MS);
 }
 
 /* A transfer of `want` bytes gave `got`. */
@@ -333,7 +340,10 @@ static void turn_wanted_eintr(kind *k) {
         k->fd[0] = epoll_create1(0);
         pthread_create(&t, NULL, knock, (void *)pthread_self());
     }
-    if (epoll_wait(k->fd[0], &e, 1, 5000) == 0) k->late++;
+    double s = now_ms();
+    if (epoll_wait(k->fd[0], &e, 1, -1) < 0 && errno == EINTR) k->eintr++;
+    else k->other++;
+    came(k, now_ms() - s, 20);
 }
 static void turn_spin(kind *k) {
     double last = now_ms(), end = last + 20;
@@ -364,6 +374,40 @@ static void *run(void *arg) {
     return NULL;
 }
 
+/* Lets turns go by: in the threads, or here where there is but one. */
+static void let_pass(kind *alone) {
+    if (alone) {
+        alone->turn(alone);
+        alone->rounds++;
+    } else usleep(100);
+}
+static long sum_of_rounds(void) {
+    long sum = 0;
+    for (size_t i = 0; i < KINDS; i++) sum += kinds[i].rounds;
+    return sum;
+}
+static void wait_for_turns(kind *alone, long turns) {
+    long before = sum_of_rounds();
+    while (sum_of_rounds() < before + turns) let_pass(alone);
+}
+static void wait_for_a_round(kind *alone) {
+    /* The turn that is under way counts for none. */
+    long before[KINDS];
+    for (size_t i = 0; i < KINDS; i++) before[i] = kinds[i].rounds;
+    for (size_t i = 0; i < KINDS; i++)
+        while (before[i] >= 0 && kinds[i].rounds < before[i] + 2) let_pass(alone);
+}
+static void report(void) {
+    for (size_t i = 0; i < KINDS; i++) {
+        kind *k = &kinds[i];
+        if (k->rounds < 0) continue;
+        printf("%s rounds=%ld eintr=%ld short=%ld other=%ld late_ms=%ld gap_us=%ld\n", k->name,
+               k->rounds, k->eintr, k->shorter, k->other, k->late_ms, k->gap_us);
+    }
+    printf("end\n");
+    kinds[KINDS - 1].gap_us = 0;
+}
+
 /* harm [KIND…]: only these kinds; one kind alone runs in the main thread after "ready". */
 int main(int argc, char **argv) {
     char line[64];
@@ -387,24 +431,15 @@ int main(int argc, char **argv) {
         while (kinds[i].rounds == 0) usleep(1000);
     printf("ready %d\n", getpid());
     fflush(stdout);
-    if (alone) {
+    for (;;) {
         /* The only thread: until there is something to read. */
         struct pollfd input = {0, POLLIN, 0};
-        while (poll(&input, 1, 0) == 0) {
-            alone->turn(alone);
-            alone->rounds++;
-        }
-    }
-    while (fgets(line, sizeof line, stdin) && strcmp(line, "quit\n")) {
-        for (size_t i = 0; i < KINDS; i++) {
-            kind *k = &kinds[i];
-            if (k->rounds < 0) continue;
-            printf("%s rounds=%ld eintr=%ld short=%ld late=%ld other=%ld gap_us=%ld\n", k->name,
-                   k->rounds, k->eintr, k->shorter, k->late, k->other, k->gap_us);
-        }
-        printf("end\n");
+        while (alone && poll(&input, 1, 0) == 0) let_pass(alone);
+        if (!fgets(line, sizeof line, stdin) || !strcmp(line, "quit\n")) break;
+        if (!strcmp(line, "report\n")) report();
+        else if (!strcmp(line, "round\n")) wait_for_a_round(alone), printf("turned\n");
+        else if (!strncmp(line, "turns ", 6)) wait_for_turns(alone, atol(line + 6)), printf("turned\n");
         fflush(stdout);
-        kinds[KINDS - 1].gap_us = 0;
     }
     for (size_t i = 0; i < KINDS; i++)
         if (!strcmp(kinds[i].name, "semtimedop") && kinds[i].id)

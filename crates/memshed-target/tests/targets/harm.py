@@ -1,6 +1,7 @@
 """Fourteen threads in every kind of blocking call that Python has; counts what goes wrong.
 
-Says "ready PID"; told "report", says one line per kind as harm.c does, then "end".
+Says "ready PID"; told "report", says one line per kind as harm.c does, then "end"; told "turns N"
+or "round", says "turned" when these are over, as harm.c does.
 """
 
 import os
@@ -13,7 +14,6 @@ import threading
 import time
 
 TIMEOUT = 0.15
-LATE = 1.5
 counts = {}
 
 
@@ -22,9 +22,8 @@ def timed(wait):
         start = time.monotonic()
         wait()
         took = time.monotonic() - start
-        if took < TIMEOUT - 0.001:
-            return "short"
-        return "late" if took > TIMEOUT + LATE else None
+        turn.late_ms = int((took - TIMEOUT) * 1000)
+        return "short" if took < TIMEOUT - 0.001 else None
 
     return turn
 
@@ -119,7 +118,24 @@ def run(name, turn):
             wrong = "other"
         if wrong:
             mine[wrong] += 1
+        mine["late_ms"] = max(mine["late_ms"], getattr(turn, "late_ms", 0))
         mine["rounds"] += 1
+
+
+def wait_for_turns(turns):
+    def rounds():
+        return sum(mine["rounds"] for mine in counts.values())
+
+    before = rounds()
+    while rounds() < before + turns:
+        time.sleep(0.001)
+
+
+def wait_for_a_round():
+    # The turn that is under way counts for none.
+    enough = {name: mine["rounds"] + 2 for name, mine in counts.items()}
+    while any(counts[name]["rounds"] < enough[name] for name in counts):
+        time.sleep(0.001)
 
 
 def main():
@@ -132,7 +148,7 @@ def main():
     signal.signal(signal.SIGUSR1, on_signal)
     table, _keep = kinds()
     for name, turn in table.items():
-        counts[name] = dict(rounds=0, eintr=0, short=0, late=0, other=0, gap_us=0)
+        counts[name] = dict(rounds=0, eintr=0, short=0, other=0, late_ms=0, gap_us=0)
         threading.Thread(target=run, args=(name, turn), daemon=True).start()
     while any(c["rounds"] == 0 for c in counts.values()):
         time.sleep(0.001)
@@ -140,6 +156,10 @@ def main():
     for line in sys.stdin:
         if line == "quit\n":
             break
+        if line.startswith(("turns ", "round")):
+            wait_for_turns(int(line[6:])) if line[6:] else wait_for_a_round()
+            print("turned", flush=True)
+            continue
         for name, mine in counts.items():
             print(name, *(f"{key}={value}" for key, value in mine.items()))
         print("end", flush=True)

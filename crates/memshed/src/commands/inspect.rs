@@ -1,6 +1,6 @@
 //! `memshed inspect`: where the memory of a Python program is.
 
-use super::Status;
+use super::{Status, watch};
 use crate::cli::{InspectArgs, Sort};
 use crate::error::CommandError;
 use crate::obtain;
@@ -9,6 +9,9 @@ use memshed_report::{InspectView, Options, SortBy};
 
 /// Looks and reports.
 pub fn run(args: &InspectArgs, printer: &Printer) -> Result<Status, CommandError> {
+    if let Some(every) = args.every {
+        return watch::run(args, every, printer);
+    }
     let heap = obtain::heap(&args.target, &args.look, false, printer)?;
     let options = Options {
         top: args.top,

@@ -8,6 +8,7 @@ mod man;
 mod ps;
 mod schema;
 mod snapshot;
+mod watch;
 
 use crate::cli::Command;
 use crate::error::CommandError;

@@ -56,6 +56,11 @@ impl Launched {
             _undo: undo,
         })
     }
+
+    /// Whether it is about to end, and stands still until this is dropped.
+    pub fn is_ending(&self) -> bool {
+        self.ending
+    }
 }
 
 impl Drop for Launched {

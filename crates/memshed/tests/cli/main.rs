@@ -6,3 +6,5 @@ mod machine;
 mod output;
 mod support;
 mod targets;
+mod values;
+mod watch;

@@ -110,14 +110,8 @@ pub fn write_snapshot(path: &Path) {
     heap.process.executable = "/usr/bin/python3.12".into();
     heap.process.rss_bytes = 10_000_000;
     heap.memory = vec![
-        MemoryPart {
-            category: "python objects".into(),
-            bytes: 7_000_000,
-        },
-        MemoryPart {
-            category: "unexplained".into(),
-            bytes: 3_000_000,
-        },
+        MemoryPart::new("python_objects", 7_000_000),
+        MemoryPart::new("unexplained", 3_000_000),
     ];
     for (module, name) in [
         ("builtins", "module"),
