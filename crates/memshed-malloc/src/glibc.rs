@@ -84,7 +84,7 @@ impl Glibc {
         }
         let after = self.mapped.partition_point(|c| c.range.end <= at.0);
         let chunk = self.mapped.get(after).filter(|c| c.range.contains(at))?;
-        Some((chunk.user(), chunk.usable()))
+        Some((chunk.user(), chunk.usable))
     }
 
     /// The whole pages that `malloc_trim(0)` would give back, in order of address, computed as it

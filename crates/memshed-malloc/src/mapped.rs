@@ -17,6 +17,8 @@ const BATCH: u64 = 1 << 10;
 pub struct MappedChunk {
     /// Whole pages, header included. Memory asked for with an alignment may begin later.
     pub range: Range,
+    /// How many bytes the program may use (`malloc_usable_size`).
+    pub usable: u64,
 }
 
 impl MappedChunk {
@@ -24,12 +26,6 @@ impl MappedChunk {
     #[must_use]
     pub fn user(&self) -> RemoteAddr {
         RemoteAddr(self.range.start + HEADER)
-    }
-
-    /// How many bytes the program may use.
-    #[must_use]
-    pub fn usable(&self) -> u64 {
-        self.range.len().saturating_sub(HEADER)
     }
 }
 
@@ -151,12 +147,20 @@ impl<M: Memory> Search<'_, M> {
             && head & SIZE_FLAGS == IS_MMAPPED
             && size >= PAGE
             && size.is_multiple_of(PAGE)
-            && size <= end - at;
+            && size <= end.saturating_sub(at);
         let range = Range {
             start: at,
             end: at.saturating_add(size),
         };
-        Ok(good.then_some(MappedChunk { range }))
+        let unusable = if self.without_header {
+            HEADER + 8
+        } else {
+            HEADER
+        };
+        Ok(good.then(|| MappedChunk {
+            range,
+            usable: size - unusable,
+        }))
     }
 }
 

@@ -125,7 +125,7 @@ fn header<M: Memory>(reader: Reader<'_, M>, run: Run, at: u64) -> Result<Header,
             before_in_use,
             before,
         },
-        size if size < MIN_CHUNK || size > limit - at => Header::Torn,
+        size if size < MIN_CHUNK || size > limit.saturating_sub(at) => Header::Torn,
         size => Header::Chunk {
             size,
             before_in_use,

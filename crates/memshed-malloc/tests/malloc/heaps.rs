@@ -137,3 +137,84 @@ fn heaps_agree_with_mallinfo() {
         }
     }
 }
+
+#[test]
+fn trimming_gives_back_what_was_said() {
+    for libc in libcs() {
+        for arguments in [&["0"] as &[&str], &["6"], &["0", "foreign"]] {
+            let mut look = Look::at(&libc, arguments);
+            let (name, page) = (look.name.clone(), 4096);
+            let said: Vec<Range> = look.glibc.trimmable().collect();
+            let bytes: u64 = said.iter().map(|r| r.len()).sum();
+            let arenas = look.glibc.arenas.iter().map(|a| a.trimmable);
+            assert_eq!(bytes, arenas.sum::<u64>(), "{name}");
+            let heaps: Vec<Range> = look.glibc.chunks.ranges().map(|(r, _)| r).collect();
+            let before = look.resident(said.iter().copied());
+            let before_all = look.resident(heaps.iter().copied());
+            assert!(before > 100 * page, "{name}: too little to see anything");
+            look.program.tell("trim");
+            assert_eq!(look.resident(said.into_iter()), 0, "{name}");
+            // And nothing else was given back.
+            let after_all = look.resident(heaps.into_iter());
+            eprintln!("{name}: {before} of {before_all} bytes went");
+            assert_eq!(before_all - after_all, before, "{name}");
+        }
+    }
+}
+
+#[test]
+fn arenas_agree_with_malloc_info() {
+    for libc in libcs() {
+        let mut look = Look::at(&libc, &["7"]);
+        let lines = look.program.tell("info");
+        let arenas = lines.iter().filter(|l| l.starts_with("<heap nr="));
+        assert_eq!(arenas.count(), look.glibc.arenas.len(), "{}", libc.name);
+        // One line for each arena, and one for the sum.
+        let systems = lines
+            .iter()
+            .filter_map(|l| l.strip_prefix("<system type=\"current\" size=\""))
+            .map(|l| l.trim_end_matches("\"/>").parse().expect("a number"));
+        let mut said: Vec<u64> = systems.collect();
+        let sum = said.pop().expect("a sum");
+        let found: Vec<u64> = look.glibc.arenas.iter().map(|a| a.system_bytes).collect();
+        assert_eq!(
+            (said, sum),
+            (found.clone(), found.iter().sum()),
+            "{}",
+            libc.name
+        );
+    }
+}
+
+#[test]
+fn a_break_that_others_move_or_block_is_understood() {
+    for libc in libcs() {
+        for argument in ["foreign", "noncontiguous"] {
+            let look = Look::at(&libc, &["0", argument]);
+            let (glibc, name) = (&look.glibc, &look.name);
+            assert_eq!(glibc.problems.list(), [], "{name}");
+            let main = &glibc.arenas[0];
+            let info = look.info();
+            assert_eq!(main.system_bytes, info["arena"], "{name}");
+            assert_eq!(main.fast_bins.bytes, info["fsmblks"], "{name}");
+            let free = main.free.bytes + main.fast_bins.bytes + main.top;
+            assert_eq!(free, info["fordblks"], "{name}");
+            let heaps: u64 = main.heaps.iter().map(|h| h.len()).sum();
+            assert_eq!(heaps, main.system_bytes, "{name}");
+            let pieces = if argument == "foreign" { 1 } else { 2 };
+            assert!(main.heaps.len() >= pieces, "{name}: {:?}", main.heaps);
+            look.assert_chunks();
+        }
+    }
+}
+
+#[test]
+fn large_chunks_are_not_read() {
+    let look = Look::at(&libcs()[0], &["0", "mapped"]);
+    let large: u64 = look.glibc.mapped.iter().map(|c| c.range.len()).sum();
+    assert!(large > 400 << 20);
+    assert!(look.read_bytes < 4 << 20, "{} bytes", look.read_bytes);
+    let stack = look.mappings.iter().find(|m| m.path == "[stack]");
+    let stack = stack.expect("a stack").range();
+    assert!(look.resident([stack].into_iter()) > 0);
+}
