@@ -1,1 +1,259 @@
-//! (filled in next)
+//! Finds the main arena and malloc's parameters, which have no exported names, by their shape.
+
+use crate::layout::{self, PARAMETERS, Parameters, STATES, State};
+use crate::read::{PAGE, Reader};
+use crate::walk::{self, Run};
+use memshed_target::{Mapping, MappingKind, Memory, Range, ReadError};
+
+/// Most bytes of variables that are searched.
+const LARGEST_DATA: u64 = 256 << 20;
+/// Most arenas that are believed: the limit is eight for each processor.
+pub(crate) const MOST_ARENAS: usize = 1 << 16;
+/// So many of the 127 list heads must close; a thread within malloc may have one or two of them
+/// open at the moment.
+const CLOSED_BINS: u64 = 122;
+/// More threads than this do not share an arena; the smallest heap is larger than this.
+const MOST_ATTACHED: u64 = 0x20000;
+/// One past the last address that a program can have.
+pub(crate) const TOP_OF_MEMORY: u64 = 1 << 47;
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) state: &'static State,
+    /// Addresses of all arenas, the main one first.
+    pub(crate) arenas: Vec<u64>,
+    pub(crate) parameters: Option<FoundParameters>,
+}
+
+/// `mp_`, as far as it is of use here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FoundParameters {
+    /// Where the main heap begins.
+    pub(crate) heap_start: u64,
+    /// How many chunks have mappings of their own.
+    pub(crate) n_mmaps: u64,
+    /// The bytes of these mappings.
+    pub(crate) mmapped_bytes: u64,
+    /// The size of huge pages, if malloc has been told to use them; 0 else.
+    pub(crate) huge_page: u64,
+}
+
+/// Finds the main arena in the variables of the C library, or of a static program.
+pub(crate) fn find<M: Memory>(
+    reader: Reader<'_, M>,
+    mappings: &[Mapping],
+) -> Result<Option<Found>, ReadError> {
+    let data = variables(mappings);
+    reader.prefetch(&data);
+    let mut candidates = Vec::new();
+    for &range in &data {
+        let mut before = 0;
+        reader.each_word(range, |at, word| {
+            // The last bin's head is never used, so it always points to itself. A bin is taken for
+            // a chunk whose links are its third and fourth word.
+            if word == before && word == at.wrapping_sub(8 + 16) {
+                candidates.push(at - 8);
+            }
+            before = word;
+        })?;
+    }
+    for last_bin in candidates {
+        for state in &STATES {
+            let Some(at) = last_bin.checked_sub(state.bins + (layout::BINS - 1) * 16) else {
+                continue;
+            };
+            if let Some(arenas) = ring(reader, state, at)? {
+                return Ok(Some(Found {
+                    state,
+                    parameters: parameters(reader, mappings, &data, state, at)?,
+                    arenas,
+                }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The variables among which the main arena lies: those of the C library if there is one, else of
+/// every file.
+fn variables(mappings: &[Mapping]) -> Vec<Range> {
+    let is_libc = |m: &Mapping| {
+        let name = m.file_path().rsplit('/').next().unwrap_or("");
+        name.starts_with("libc.so.6") || name.starts_with("libc-2.")
+    };
+    let dynamic = mappings.iter().any(&is_libc);
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    for (index, mapping) in mappings.iter().enumerate() {
+        let wanted = mapping.kind() == MappingKind::PrivateFile
+            && mapping.readable()
+            && mapping.writable()
+            && (!dynamic || is_libc(mapping));
+        if !wanted || bytes > LARGEST_DATA {
+            continue;
+        }
+        let mut range = mapping.range();
+        // Zeroed variables follow in memory without a file.
+        if let Some(next) = mappings.get(index + 1)
+            && next.start == range.end
+            && next.kind() == MappingKind::Anonymous
+            && next.writable()
+            && next.path.is_empty()
+            && next.range().len() <= LARGEST_DATA
+        {
+            range.end = next.end;
+        }
+        bytes += range.len();
+        found.push(range);
+    }
+    found
+}
+
+/// The ring of arenas, if what lies at `at` is the main one.
+fn ring<M: Memory>(
+    reader: Reader<'_, M>,
+    state: &State,
+    at: u64,
+) -> Result<Option<Vec<u64>>, ReadError> {
+    if !is_arena(reader, state, at)? {
+        return Ok(None);
+    }
+    let mut arenas = vec![at];
+    let mut next = reader.u64(at + state.next)?.unwrap_or(0);
+    while next != at {
+        if arenas.len() >= MOST_ARENAS || arenas.contains(&next) {
+            return Ok(None);
+        }
+        let heap = next & !(layout::HEAP_MAX - 1);
+        let own = reader.u64(heap + layout::heap_info::ARENA)? == Some(next);
+        if !own || !layout::heap_info::SIZES.contains(&(next - heap)) {
+            return Ok(None);
+        }
+        arenas.push(next);
+        next = reader.u64(next + state.next)?.unwrap_or(0);
+    }
+    Ok(Some(arenas))
+}
+
+/// Whether the words at `at` are those of an arena.
+fn is_arena<M: Memory>(reader: Reader<'_, M>, state: &State, at: u64) -> Result<bool, ReadError> {
+    let word = |offset: u64| Ok::<u64, ReadError>(reader.u64(at + offset)?.unwrap_or(0));
+    let (top, obtained, most) = (
+        word(state.top)?,
+        word(state.system_mem)?,
+        word(state.system_mem + 8)?,
+    );
+    // Before the first use, top is the first bin.
+    let fresh = top == at + state.bins - 16 && obtained == 0;
+    let used = obtained >= PAGE && obtained <= most && most < TOP_OF_MEMORY && top != 0;
+    if !fresh && !used {
+        return Ok(false);
+    }
+    if let Some(threads) = state.attached_threads
+        && word(threads)? >= MOST_ATTACHED
+    {
+        return Ok(false);
+    }
+    let mut closed = 0;
+    for bin in (0..layout::BINS).map(|n| at + state.bins + n * 16 - 16) {
+        let (Some(next), Some(before)) = (reader.u64(bin + 16)?, reader.u64(bin + 24)?) else {
+            return Ok(false);
+        };
+        let closes = next == bin && before == bin
+            || next != bin
+                && reader.u64(next.wrapping_add(24))? == Some(bin)
+                && reader.u64(before.wrapping_add(16))? == Some(bin);
+        closed += u64::from(closes);
+    }
+    Ok(closed >= CLOSED_BINS)
+}
+
+/// `mp_`: a word among the variables that points to the first chunk of a heap, and counters before
+/// it that agree with each other.
+fn parameters<M: Memory>(
+    reader: Reader<'_, M>,
+    mappings: &[Mapping],
+    data: &[Range],
+    state: &State,
+    arena: u64,
+) -> Result<Option<FoundParameters>, ReadError> {
+    let heap = |word: u64| {
+        let index = mappings.partition_point(|m| m.end <= word);
+        let mapping = mappings.get(index)?;
+        let may = mapping.start <= word && mapping.writable() && !mapping.has_file();
+        may.then_some(mapping.range())
+    };
+    let mut candidates = Vec::new();
+    let own = data
+        .iter()
+        .filter(|r| r.contains(memshed_target::RemoteAddr(arena)));
+    for &range in own {
+        reader.each_word(range, |at, word| {
+            if word != 0 && word < TOP_OF_MEMORY && heap(word).is_some() {
+                candidates.push((at, word));
+            }
+        })?;
+    }
+    let top = reader.u64(arena + state.top)?.unwrap_or(0);
+    for (at, start) in candidates {
+        let first = start.next_multiple_of(16);
+        let Some(range) = heap(start) else { continue };
+        let run = Run {
+            range: Range {
+                start: first,
+                ..range
+            },
+            top,
+            arena: 0,
+        };
+        for layout in &PARAMETERS {
+            if let Some(found) = counters(reader, layout, at, first)?
+                && walk::convincing(reader, run, first)?
+            {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn counters<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Parameters,
+    at: u64,
+    heap_start: u64,
+) -> Result<Option<FoundParameters>, ReadError> {
+    let address = |offset: i64| at.wrapping_add_signed(offset);
+    let mut counts = [0u32; 4];
+    for (count, n) in counts.iter_mut().zip(0..) {
+        let Some(read) = reader.u32(address(layout.n_mmaps) + n * 4)? else {
+            return Ok(None);
+        };
+        *count = read;
+    }
+    let [n_mmaps, limit, most, fixed_threshold] = counts;
+    let bytes = reader.u64(address(layout.mmapped_mem))?.unwrap_or(1);
+    let most_bytes = reader.u64(address(layout.mmapped_mem + 8))?.unwrap_or(0);
+    let huge_page = match layout.thp_pagesize {
+        Some(offset) => reader.u64(address(offset))?.unwrap_or(1),
+        None => 0,
+    };
+    let good = fixed_threshold <= 1
+        && limit >= most
+        && limit <= i32::MAX as u32
+        && n_mmaps <= most
+        && (limit > 0 || fixed_threshold == 1)
+        && bytes <= most_bytes
+        && bytes.is_multiple_of(PAGE)
+        && bytes >= u64::from(n_mmaps) * PAGE
+        && (n_mmaps > 0 || bytes == 0)
+        && (most > 0 || most_bytes == 0)
+        && huge_page.is_multiple_of(PAGE);
+    Ok(good.then_some(FoundParameters {
+        heap_start,
+        n_mmaps: n_mmaps.into(),
+        mmapped_bytes: bytes,
+        huge_page,
+    }))
+}

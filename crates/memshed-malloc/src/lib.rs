@@ -21,6 +21,7 @@ mod owners;
 mod problems;
 mod read;
 mod threads;
+mod trim;
 mod walk;
 
 pub use arena::{Arena, Tally};

@@ -1,1 +1,5 @@
-//! glibc heaps of real processes, against what malloc says of itself.
+//! The heaps of real processes, against what malloc says of itself. The memory is read through
+//! `/proc/PID/mem` while the process waits in a system call, so that these tests need no ptrace.
+
+mod heaps;
+mod support;
