@@ -1,7 +1,7 @@
 //! A look at the heap, in three steps: find every object (which reads all that will be needed, so
 //! that the copy can be let go), build the columns, and, where asked for, tell the edges.
 
-use crate::account::{Account, Caches, FreeLists, Ledger, Search, Surroundings};
+use crate::account::{Account, Caches, FreeLists, Ledger, Search, Surroundings, static_strings};
 use crate::columns;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::find;
@@ -68,6 +68,8 @@ pub struct Walk<'m, M: Memory> {
     roots: Vec<RawRoot>,
     found: Found<'m, M>,
     in_collection: bool,
+    /// Interned strings in the program's own data.
+    static_strings: u64,
 }
 
 impl<'m, M: Memory> Walk<'m, M> {
@@ -154,6 +156,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             roots,
             found,
             in_collection,
+            static_strings: static_strings(reader, layout, python.program.runtime),
         })
     }
 
@@ -347,6 +350,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             found: &self.found,
             objects,
             roots: &self.roots,
+            static_strings: self.static_strings,
         };
         caches.all(free_lists)
     }

@@ -98,9 +98,10 @@ pub fn text(findings: &[Finding]) -> String {
     out + &format!("{passed} of {} measurements passed\n", findings.len())
 }
 
-/// Writes `target/acceptance/first-light.json`.
-pub fn write_json(ground: &Ground, findings: &[Finding]) -> Result<()> {
-    let path = ground.root.join("target/acceptance/first-light.json");
+/// Writes `target/acceptance/WHAT.json`.
+pub fn write_json(ground: &Ground, what: &str, findings: &[Finding]) -> Result<()> {
+    let directory = ground.root.join("target/acceptance");
+    let path = directory.join(format!("{what}.json"));
     std::fs::create_dir_all(path.parent().unwrap_or(&ground.root))?;
     let whole = serde_json::json!({ "quick": ground.quick, "findings": findings });
     Ok(std::fs::write(path, serde_json::to_string_pretty(&whole)?)?)

@@ -4,8 +4,10 @@ use super::free_lists::FreeLists;
 use crate::dicts::{self, Dict};
 use crate::edges::Visitor;
 use crate::interpreters::Interpreter;
+use crate::layouts::Layout;
 use crate::layouts::private::lru_cache;
 use crate::mark::Found;
+use crate::read::Reader;
 use crate::roots::RawRoot;
 use crate::strings;
 use memshed_heap::{Cache, Objects, RootKind};
@@ -29,6 +31,9 @@ const MODULE_CACHES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// The program's own data has fewer strings than this.
+const MAX_STATIC_STRINGS: u64 = 1 << 20;
+
 /// Reads caches.
 pub(crate) struct Caches<'a, 'm, M: Memory> {
     pub(crate) visitor: &'a Visitor<'m, M>,
@@ -36,12 +41,34 @@ pub(crate) struct Caches<'a, 'm, M: Memory> {
     pub(crate) found: &'a Found<'m, M>,
     pub(crate) objects: &'a Objects,
     pub(crate) roots: &'a [RawRoot],
+    /// Interned strings in the program's own data, by [`static_strings`].
+    pub(crate) static_strings: u64,
+}
+
+/// How many interned strings the program's own data has: from 3.12 on they have a table of their
+/// own, to which the state of the runtime points.
+pub(crate) fn static_strings<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    runtime: RemoteAddr,
+) -> u64 {
+    let (Some(table), Some(count)) = (layout.runtime.interned_strings, layout.hashtable.nentries)
+    else {
+        return 0;
+    };
+    let table = reader.pointer(runtime.add(table.into()));
+    let entries = table.and_then(|table| reader.u64(table.add(count.into())));
+    entries
+        .ok()
+        .filter(|&n| n < MAX_STATIC_STRINGS)
+        .unwrap_or(0)
 }
 
 impl<M: Memory> Caches<'_, '_, M> {
     /// All caches that are known and hold something.
     pub(crate) fn all(&self, free_lists: &FreeLists) -> Vec<Cache> {
         let mut caches = self.interned_strings();
+        caches.push(self.static_strings());
         caches.push(self.small_ints());
         caches.push(self.method_cache());
         caches.push(self.bytecode());
@@ -78,6 +105,14 @@ impl<M: Memory> Caches<'_, '_, M> {
             });
         }
         vec![mortal, immortal]
+    }
+
+    fn static_strings(&self) -> Cache {
+        Cache {
+            name: "interned strings (part of the interpreter's data)".to_owned(),
+            entries: self.static_strings,
+            bytes: 0,
+        }
     }
 
     fn is_dict(&self, at: RemoteAddr) -> bool {

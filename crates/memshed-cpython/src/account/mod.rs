@@ -8,7 +8,7 @@ mod possible;
 mod surroundings;
 mod tree;
 
-pub(crate) use caches::Caches;
+pub(crate) use caches::{Caches, static_strings};
 pub(crate) use claims::{Claim, Claims};
 pub(crate) use free_lists::FreeLists;
 pub(crate) use ledger::{Ledger, Owner};
