@@ -62,6 +62,9 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
     let symbols = file.find_symbols(&names).ok()?;
     // `_PyRuntime` came with 3.7; without either symbol this is no interpreter.
     let runtime = symbols.get("_PyRuntime").copied();
+    // From 3.10 on it is a section of its own, which even a program without symbols has.
+    let section = || Some(RemoteAddr(file.find_section(".PyRuntime").ok()??.start));
+    let runtime = runtime.or_else(section);
     symbols.get("Py_GetVersion").or(runtime.as_ref())?;
     let implementation = "CPython";
     // 3.11 and later export `Py_Version`; what is older says its version in texts only.

@@ -14,6 +14,14 @@ const PAGE: u64 = 4096;
 /// More arenas than this (64 TiB of them) is a torn or misread table.
 const MAX_ARENAS: u32 = 1 << 26;
 
+/// What the hooks of `PYTHONMALLOC=debug` and `-X dev` put before each block, whichever allocator
+/// it is from: its size, the letter of the interface it came by, and seven marked bytes.
+pub(crate) const DEBUG_PREFIX: u64 = 16;
+/// What they put around it.
+pub(crate) const DEBUG_BYTES: u64 = 24;
+/// The second half of what is before an object: `o` and the marked bytes (`PYMEM_FORBIDDENBYTE`).
+pub(crate) const DEBUG_MARK: u64 = 0xfdfd_fdfd_fdfd_fd6f;
+
 /// An arena in use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arena {
@@ -49,6 +57,8 @@ pub(crate) struct Arenas {
     list: Vec<Arena>,
     pool_size: u64,
     header: u64,
+    /// Bytes that debug hooks put before what a block's owner sees: 0 or [`DEBUG_PREFIX`].
+    pub(crate) prefix: u64,
 }
 
 impl Arenas {
@@ -104,6 +114,7 @@ impl Arenas {
             list,
             pool_size,
             header: u64::from(layout.pool.size),
+            prefix: 0,
         })
     }
 
@@ -195,7 +206,7 @@ impl Arenas {
         read_pool(reader, layout, start).ok()
     }
 
-    /// Start of the block that holds `at`, and its size in bytes.
+    /// Start of the block that holds `at`, as its owner sees it, and its whole size in bytes.
     #[inline]
     pub(crate) fn block_of<M: Memory>(
         &self,
@@ -211,7 +222,7 @@ impl Arenas {
         let k = offset / u64::from(pool.block_size);
         (k < u64::from(pool.capacity) && pool.used > 0).then(|| {
             (
-                pool.start + self.header + k * u64::from(pool.block_size),
+                pool.start + self.header + k * u64::from(pool.block_size) + self.prefix,
                 pool.block_size,
             )
         })
@@ -238,7 +249,7 @@ impl Arenas {
         })
     }
 
-    /// The blocks in use of `pool`, in order of address; `None` if its chain of free blocks is torn.
+    /// The blocks in use of `pool`, as their owners see them, in order of address; `None` if its chain of free blocks is torn.
     pub(crate) fn live_blocks<M: Memory>(
         &self,
         reader: Reader<'_, M>,
@@ -267,7 +278,7 @@ impl Arenas {
             offset < u64::from(pool.next_offset) || offset > u64::from(pool.max_next_offset)
         };
         let live = (0..u64::from(pool.capacity)).filter(|&k| carved(k) && !free[k as usize]);
-        Some(live.map(|k| first + k * size).collect())
+        Some(live.map(|k| first + k * size + self.prefix).collect())
     }
 }
 

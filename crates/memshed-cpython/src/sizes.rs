@@ -3,7 +3,7 @@
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
 use crate::layouts::private::{array, bytes_io, deque, odict};
-use crate::pymalloc::Arenas;
+use crate::pymalloc::{Arenas, DEBUG_BYTES};
 use crate::shapes::Kind;
 use crate::strings;
 use crate::types::{DictPlace, TypeInfo};
@@ -369,7 +369,12 @@ impl<M: Memory> Visitor<'_, M> {
         }
         // glibc keeps a chunk's size in the word before it, with three flags in the lowest bits.
         // Where another allocator is at work the word is arbitrary: believed within bounds only.
-        let chunk = self.reader.u64(at.sub(8)).unwrap_or(0) & !7;
+        let prefix = blocks.arenas.prefix;
+        let needed = match prefix {
+            0 => needed,
+            _ => needed + DEBUG_BYTES,
+        };
+        let chunk = self.reader.u64(at.sub(8 + prefix)).unwrap_or(0) & !7;
         let plausible = needed..=needed.saturating_mul(2).saturating_add(8192);
         if plausible.contains(&chunk) && chunk.is_multiple_of(16) {
             chunk

@@ -92,6 +92,11 @@ impl<'m, M: Memory> Walk<'m, M> {
             }
             arenas.join(python.arenas(reader, interpreter, &problems)?);
         }
+        // The interpreter made first is the last in the list.
+        if let Some(main) = interpreters.last() {
+            let sample = find::sample(reader, layout, main);
+            arenas.prefix = find::debug_prefix(reader, layout, &sample);
+        }
         memory.prefetch(&arenas.ranges());
 
         let visitor = Visitor {
@@ -283,11 +288,7 @@ impl<'m, M: Memory> Walk<'m, M> {
         let (mut pools, table) = self
             .arenas
             .account(reader, self.visitor.layout, &self.problems);
-        let raw = self
-            .interpreters
-            .iter()
-            .map(|i| self.python.raw_blocks(reader, i));
-        pools.raw_blocks = raw.sum();
+        pools.raw_blocks = self.python.raw_blocks(reader, &self.interpreters);
         (pools, table)
     }
 
