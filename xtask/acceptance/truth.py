@@ -12,15 +12,12 @@ target); fields.u64 (pairs that hold although the collector does not say so); ma
 
 import array
 import collections
-import ctypes
 import gc
 import json
 import os
 import sys
 import types
 import weakref
-
-_fork = ctypes.PyDLL(None).fork  # PyDLL: the GIL is kept.
 
 # Solid bases whose instances belong to "the containers listed" or hold nothing by themselves.
 LISTED = (
@@ -149,17 +146,27 @@ def write_truth(directory, edges, malloc_fd):
         json.dump(truth, file)
 
 
-def hold(directory, edges=False):
+def warm_up():
+    for generation in range(3):
+        gc.get_objects(generation=generation)  # the first such call makes objects that stay
+
+
+def hold(directory, edges=False, tell=None):
     """Takes the truth into `directory`, says "ready" on standard output, and stands still until
-    a byte comes on standard input."""
+    a byte comes on standard input. `tell(directory, malloc_fd)` takes it otherwise."""
+    import ctypes  # not in every subinterpreter
+
+    fork = ctypes.PyDLL(None).fork  # PyDLL: the GIL is kept.
     malloc_fd = os.open(os.path.join(directory, "malloc.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     failed = b"failed\n"
     ready = b"ready\n"
-    for generation in range(3):
-        gc.get_objects(generation=generation)  # the first such call makes objects that stay
-    if _fork() == 0:
+    warm_up()
+    if fork() == 0:
         try:
-            write_truth(directory, edges, malloc_fd)
+            if tell:
+                tell(directory, malloc_fd)
+            else:
+                write_truth(directory, edges, malloc_fd)
             os.write(1, ready)
         except BaseException:
             import traceback

@@ -6,7 +6,7 @@ use crate::interpreters::Interpreter;
 use crate::layouts::Layout;
 use crate::marks::Marks;
 use crate::problems::Problems;
-use crate::pymalloc::Arenas;
+use crate::pymalloc::{Arenas, DEBUG_MARK, DEBUG_PREFIX};
 use crate::python::Python;
 use crate::read::Reader;
 use crate::types::Types;
@@ -53,21 +53,29 @@ impl Python {
         Arenas::read(reader, layout, table, count, problems)
     }
 
-    /// Larger blocks that `sys.getallocatedblocks()` counts beside pymalloc's own.
+    /// Larger blocks that `sys.getallocatedblocks()` counts beside pymalloc's own, of all
+    /// `interpreters`; those that share a GIL may share the allocator's state.
     pub(crate) fn raw_blocks<M: Memory>(
         &self,
         reader: Reader<'_, M>,
-        interpreter: &Interpreter,
+        interpreters: &[Interpreter],
     ) -> Option<u64> {
-        let state = interpreter.at.add(self.layout.interp.obmalloc?.into());
-        let state = if self.minor > 12 {
-            reader.pointer(state).ok()?
-        } else {
-            state
-        };
-        reader
-            .u64(state.add(self.layout.obmalloc.raw_allocated_blocks?.into()))
-            .ok()
+        let offset = self.layout.interp.obmalloc?;
+        let states = interpreters.iter().map(|interpreter| {
+            let state = interpreter.at.add(offset.into());
+            match self.minor > 12 {
+                true => reader.pointer(state),
+                false => Ok(state),
+            }
+        });
+        let mut states = states.collect::<Result<Vec<_>, _>>().ok()?;
+        states.sort_unstable();
+        states.dedup();
+        let blocks = self.layout.obmalloc.raw_allocated_blocks?;
+        let counts = states
+            .iter()
+            .map(|state| reader.u64(state.add(blocks.into())));
+        counts.sum::<Result<u64, _>>().ok()
     }
 
     /// The static variable `arenas` of 3.11: a word of data is it if the objects in `sample` find
@@ -170,6 +178,25 @@ pub(crate) fn sample<M: Memory>(
     interpreter: &Interpreter,
 ) -> Vec<RemoteAddr> {
     members(reader, layout, interpreter, VOTERS)
+}
+
+/// Bytes that debug hooks put before each block, by the objects in `sample`: 0 where there are no
+/// such hooks. Objects may begin with a collector's header, and with two words before that.
+pub(crate) fn debug_prefix<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    sample: &[RemoteAddr],
+) -> u64 {
+    let head = u64::from(layout.gc.head_size);
+    let marked = |at: &&RemoteAddr| {
+        let before = |bytes| reader.u64(at.sub(head + bytes + 8)) == Ok(DEBUG_MARK);
+        before(0) || before(16)
+    };
+    // Some of the sample may be parts of the program's data.
+    match sample.iter().filter(marked).count() * 2 > sample.len() {
+        true => DEBUG_PREFIX,
+        false => 0,
+    }
 }
 
 /// Up to `limit` objects of each of the collector's lists, the oldest generation first.

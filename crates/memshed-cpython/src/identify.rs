@@ -58,8 +58,14 @@ fn pypy_identity(module: &Module) -> Identity {
 /// The interpreter in `module`, if it holds one.
 fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<Identity> {
     let file = ModuleFile::open(process, module).ok()?;
-    let symbols = file.find_symbols(&["_PyRuntime", "Py_Version"]).ok()?;
-    let runtime = *symbols.get("_PyRuntime")?;
+    let names = ["_PyRuntime", "Py_Version", "Py_GetVersion"];
+    let symbols = file.find_symbols(&names).ok()?;
+    // `_PyRuntime` came with 3.7; without either symbol this is no interpreter.
+    let runtime = symbols.get("_PyRuntime").copied();
+    // From 3.10 on it is a section of its own, which even a program without symbols has.
+    let section = || Some(RemoteAddr(file.find_section(".PyRuntime").ok()??.start));
+    let runtime = runtime.or_else(section);
+    symbols.get("Py_GetVersion").or(runtime.as_ref())?;
     let implementation = "CPython";
     // 3.11 and later export `Py_Version`; what is older says its version in texts only.
     let hex = symbols.get("Py_Version").and_then(|&at| {
@@ -68,7 +74,7 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
     });
     let Some(version_hex) = hex.or_else(|| version_in_texts(&file, module)) else {
         let version = version_in_name(&module.path);
-        let why = "it does not say which version it is".to_owned();
+        let why = "only CPython 3.9 to 3.15 can be read".to_owned();
         return Some(Identity {
             implementation,
             version,
@@ -86,15 +92,16 @@ fn cpython(process: &Process, module: &Module, mappings: &[Mapping]) -> Option<I
         interp_size: 0,
     };
     let version = version_text(version_hex);
-    let program = match layout_for(build) {
-        Ok(_) => Ok(program(
+    let program = match (layout_for(build), runtime) {
+        (Err(error), _) => Err(error.to_string()),
+        (Ok(_), None) => Err("its state `_PyRuntime` is not among its symbols".to_owned()),
+        (Ok(_), Some(runtime)) => Ok(program(
             process.pid(),
             runtime,
             version_hex,
             module,
             mappings,
         )),
-        Err(error) => Err(error.to_string()),
     };
     Some(Identity {
         implementation,

@@ -274,7 +274,8 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         let pre_header = self.found.types.info(id).pre_header;
         let block = self.arenas.block_of(reader, self.visitor.layout, at);
         block.is_some_and(|block| {
-            block.start + pre_header == at.0 && u64::from(block.size) >= pre_header + 16
+            let before = self.arenas.prefix + pre_header;
+            block.start + before == at.0 && u64::from(block.size) >= before + 16
         })
     }
 
@@ -330,7 +331,8 @@ fn unmarked<M: Memory>(
         let Some(live) = pool.live(reader) else {
             continue;
         };
-        let in_use = live.iter().map(|k| pool.block(k));
+        // Where debug hooks put something before each block, what its owner sees.
+        let in_use = live.iter().map(|k| pool.block(k) + arenas.prefix);
         blocks.extend(in_use.filter(|block| {
             let known = headers.iter().any(|h| found.objects.contains(block + h));
             !known

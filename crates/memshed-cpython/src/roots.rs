@@ -10,6 +10,9 @@ use memshed_target::{Memory, RemoteAddr};
 /// A stack of calls deeper than this is a loop.
 const MAX_FRAMES: usize = 1_000_000;
 
+/// More functions registered with `atexit` than this are misread.
+const MAX_CALLBACKS: u32 = 1 << 20;
+
 /// A root before objects have handles.
 #[derive(Clone, Debug)]
 pub(crate) struct RawRoot {
@@ -34,6 +37,7 @@ impl<M: Memory> Visitor<'_, M> {
             };
             roots.extend(self.slot_roots(interpreter.at, slot, kind, "interpreter"));
         }
+        roots.extend(self.atexit_functions(interpreter));
         roots
     }
 
@@ -58,6 +62,39 @@ impl<M: Memory> Visitor<'_, M> {
             });
         });
         roots.sort_by_key(|root| root.name != "__main__");
+        roots
+    }
+
+    /// What was registered with `atexit`: from 3.10 to 3.13 an array of C structs.
+    fn atexit_functions(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+        let (l, c) = (&self.layout.interp, &self.layout.atexit_callback);
+        let (Some(list), Some(count)) = (l.atexit_callbacks, l.atexit_ncallbacks) else {
+            return Vec::new();
+        };
+        let callbacks = || {
+            let list = self.reader.pointer(interpreter.at.add(list.into()))?;
+            let count = self.reader.u32(interpreter.at.add(count.into()))?;
+            self.reader
+                .pointers(list, count.min(MAX_CALLBACKS) as usize)
+        };
+        let Ok(callbacks) = callbacks() else {
+            return Vec::new();
+        };
+        let mut roots = Vec::new();
+        for callback in callbacks.filter(|at| !at.is_null()) {
+            for part in [c.func, c.args, c.kwargs].into_iter().flatten() {
+                let object = self.reader.pointer(callback.add(part.into()));
+                let object = object.unwrap_or_default();
+                if !object.is_null() {
+                    roots.push(RawRoot {
+                        object,
+                        kind: RootKind::Interpreter,
+                        name: "registered with atexit".to_owned(),
+                        namespace: false,
+                    });
+                }
+            }
+        }
         roots
     }
 

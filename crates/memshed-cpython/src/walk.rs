@@ -94,6 +94,11 @@ impl<'m, M: Memory> Walk<'m, M> {
             }
             arenas.join(python.arenas(reader, interpreter, &problems)?);
         }
+        // The interpreter made first is the last in the list.
+        if let Some(main) = interpreters.last() {
+            let sample = find::sample(reader, layout, main);
+            arenas.prefix = find::debug_prefix(reader, layout, &sample);
+        }
         memory.prefetch(&arenas.ranges());
         arenas.find_sparse(reader, layout);
 
@@ -231,8 +236,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             .account(reader, layout, owners, &resident, &self.problems);
         pools.sum.releasable.malloc = around.trimmable_bytes();
         pools.sum.releasable_bytes = pools.sum.releasable.total();
-        let raw = self.interpreters.iter();
-        pools.sum.raw_blocks = raw.map(|i| self.python.raw_blocks(reader, i)).sum();
+        pools.sum.raw_blocks = self.python.raw_blocks(reader, &self.interpreters);
         let account = Account {
             around,
             ledger,

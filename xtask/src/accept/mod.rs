@@ -5,6 +5,7 @@
 
 mod after_effects;
 mod bad_input;
+mod builds;
 mod busy;
 pub mod child;
 mod edges;
@@ -86,6 +87,7 @@ const FIRST_LIGHT: &[Row] = &[
 
 const SEE: &[Row] = &[
     ("objects", objects::measure),
+    ("builds", builds::builds),
     ("blocks", see::blocks::measure),
     ("edges", edges::measure),
     ("account", see::account::measure),

@@ -8,11 +8,12 @@ use super::venv;
 use crate::interpreters::Interpreter;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const COUNTS: &str = "GC-tracked per type = gc.get_objects()";
+/// What is demanded of the counts.
+pub const COUNTS: &str = "GC-tracked per type = gc.get_objects()";
 const CLOSURE: &str = "all objects ⊇ closure under gc.get_referents";
 const SIZES: &str = "sizes = sys.getsizeof for 99.9 %";
 
@@ -33,11 +34,23 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
 fn on(ground: &Ground, python: &Interpreter) -> Result<Vec<Finding>> {
     let scale = ground.count("20", "2");
     let mut held = Held::start(ground, python, &[scale])?;
-    let (json, snapshot) = held.look(ground)?;
-    let compared = held.compare(ground, &snapshot, false)?;
+    let (look, snapshot) = held.look(ground)?;
+    let found = findings(ground, "objects", &python.label(), &look, &held, &snapshot);
     held.release();
+    found
+}
 
-    let wrong = differing_counts(&json, &held.truth);
+/// What a look at, and a snapshot of, a target say against its truth.
+pub fn findings(
+    ground: &Ground,
+    row: &str,
+    on: &str,
+    look: &Look,
+    held: &Held,
+    snapshot: &Path,
+) -> Result<Vec<Finding>> {
+    let compared = held.compare(ground, snapshot, false)?;
+    let wrong = differing_counts(look, &held.truth);
     let differing = compared["tracked_differing"]
         .as_object()
         .map_or(0, serde_json::Map::len);
@@ -64,15 +77,15 @@ fn on(ground: &Ground, python: &Interpreter) -> Result<Vec<Finding>> {
     let share = 100.0 * (1.0 - unequal / sizes.max(1.0));
     Ok(vec![
         Finding::new(
-            "objects",
-            python.label(),
+            row,
+            on,
             COUNTS,
             counts,
             tracked > 0 && wrong.is_empty() && differing == 0,
         ),
         Finding::new(
-            "objects",
-            python.label(),
+            row,
+            on,
             CLOSURE,
             format!(
                 "{missing} of {closure} missing {}",
@@ -81,8 +94,8 @@ fn on(ground: &Ground, python: &Interpreter) -> Result<Vec<Finding>> {
             missing == 0 && closure > 0,
         ),
         Finding::new(
-            "objects",
-            python.label(),
+            row,
+            on,
             SIZES,
             format!(
                 "{share:.3} % of {sizes} equal {} {}; {misnamed} with another type {}",
@@ -135,14 +148,16 @@ pub struct Held {
 impl Held {
     /// Starts `objects.py` and waits for its truth.
     pub fn start(ground: &Ground, python: &Interpreter, args: &[&str]) -> Result<Held> {
+        let mut command = Command::new(&python.path);
+        command.arg("-B").arg(ground.program("objects.py"));
+        Held::wait_for(ground, command, args)
+    }
+
+    /// Starts a program that tells the truth into the directory that is its first argument, and
+    /// waits for it.
+    pub fn wait_for(ground: &Ground, mut command: Command, args: &[&str]) -> Result<Held> {
         let directory = ground.scratch("truth")?;
-        let target = Target::start(
-            Command::new(&python.path)
-                .arg("-B")
-                .arg(ground.program("objects.py"))
-                .arg(&directory)
-                .args(args),
-        )?;
+        let target = Target::start(command.arg(&directory).args(args))?;
         let waited = target.expect("ready", Duration::from_secs(180));
         let error = std::fs::read_to_string(directory.join("error.txt")).unwrap_or_default();
         waited.with_context(|| format!("the target could not tell the truth: {error}"))?;

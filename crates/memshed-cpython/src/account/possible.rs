@@ -22,6 +22,9 @@ const MAX_BYTES: u64 = 1 << 30;
 /// A block longer than this is a table of data rather than a struct: only its beginning is
 /// looked through.
 const MAX_BLOCK: u64 = 64 << 10;
+/// A pointer to a block may lead behind what debug hooks put before it, and behind an object's
+/// collector's header.
+const MAX_HEAD: u64 = 48;
 /// Bytes looked through at a time: what cannot be read is left out by as many.
 const PIECE: u64 = 64 << 10;
 
@@ -162,15 +165,14 @@ impl<M: Memory> Search<'_, '_, M> {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         match self.ledger.place(reader, layout, at) {
             Place::Pool { start, size, .. } => {
-                // An object's address lies behind its collector's header.
-                if at.0 - start <= 32 && self.is_live(start) && self.take(start) {
+                if at.0 - start <= MAX_HEAD && self.is_live(start) && self.take(start) {
                     let end = start + u64::from(size);
                     progress.queue.push_back((Range { start, end }, holder));
                 }
             }
             Place::Chunk(range) => {
                 let start = range.start + CHUNK_HEADER;
-                let begins = at.0.wrapping_sub(start) <= 32;
+                let begins = at.0.wrapping_sub(start) <= MAX_HEAD;
                 if begins && self.is_chunk_in_use(at) && self.take(start) {
                     let sums = progress.found.chunks.entry(holder).or_default();
                     sums.0 += self.around.resident_within(range);

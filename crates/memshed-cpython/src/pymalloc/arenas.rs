@@ -36,6 +36,9 @@ pub(crate) struct Arena {
 pub(crate) struct Arenas {
     list: Vec<Arena>,
     pool_size: u64,
+    /// Bytes that debug hooks put before what a block's owner sees: 0 or
+    /// [`DEBUG_PREFIX`](super::DEBUG_PREFIX).
+    pub(crate) prefix: u64,
 }
 
 impl Arenas {
@@ -89,7 +92,11 @@ impl Arenas {
             }
         }
         list.sort_unstable_by_key(|a| a.range.start);
-        Ok(Arenas { list, pool_size })
+        Ok(Arenas {
+            list,
+            pool_size,
+            prefix: 0,
+        })
     }
 
     /// Adds the arenas of another interpreter (interpreters that share a GIL share them).

@@ -16,3 +16,9 @@ pub(crate) use pool::{Live, Pool};
 
 /// Bytes of a page, the unit in which memory is given back.
 pub(crate) const PAGE: u64 = 4096;
+
+/// What the hooks of `PYTHONMALLOC=debug` and `-X dev` put before each block, whichever allocator
+/// it is from: its size, the letter of the interface it came by, and seven marked bytes.
+pub(crate) const DEBUG_PREFIX: u64 = 16;
+/// The second half of what is before an object: `o` and the marked bytes (`PYMEM_FORBIDDENBYTE`).
+pub(crate) const DEBUG_MARK: u64 = 0xfdfd_fdfd_fdfd_fd6f;
