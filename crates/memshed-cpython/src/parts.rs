@@ -127,7 +127,7 @@ impl<M: Memory> Visitor<'_, M> {
                 tell(items, bytes, PartKind::Buffer, sink);
                 Ok(())
             }
-            Kind::Deque => self.deque_blocks(at, sink),
+            Kind::Deque => self.deque_blocks(at, info, sink),
             Kind::Type => self.type_parts(at, sink),
             Kind::Module => {
                 if let Some((state, bytes)) = self.module_state(at)? {
@@ -311,7 +311,12 @@ impl<M: Memory> Visitor<'_, M> {
         Ok((items, room.min(MAX_BYTES >> 16) * u64::from(size.min(64))))
     }
 
-    fn deque_blocks(&self, at: RemoteAddr, sink: &mut impl FnMut(Part)) -> Result<(), ReadError> {
+    fn deque_blocks(
+        &self,
+        at: RemoteAddr,
+        info: &TypeInfo,
+        sink: &mut impl FnMut(Part),
+    ) -> Result<(), ReadError> {
         let (reader, bytes) = (self.reader, u64::from(deque::BLOCK_SIZE));
         let last = reader.pointer(at.add(deque::RIGHTBLOCK.into()))?;
         let mut block = reader.pointer(at.add(deque::LEFTBLOCK.into()))?;
@@ -322,6 +327,9 @@ impl<M: Memory> Visitor<'_, M> {
                 break;
             }
             block = reader.pointer(block.add(deque::BLOCK_RIGHTLINK.into()))?;
+        }
+        if info.basicsize < u64::from(deque::SIZE) {
+            return Ok(());
         }
         let free = reader.u64(at.add(deque::NUMFREEBLOCKS.into()))?;
         let free = free.min(deque::MAX_FREEBLOCKS.into()) as usize;

@@ -60,7 +60,7 @@ pub(crate) struct Shape {
     pub(crate) weak: Fields,
     /// `tp_basicsize`, where the kind stands on a struct that no header tells; another size is
     /// another struct.
-    pub(crate) size: Option<u32>,
+    pub(crate) sizes: &'static [u32],
 }
 
 /// Names and offsets of pointers to objects.
@@ -77,8 +77,8 @@ impl Shapes {
     /// The shape of the type called `tp_name`, whose instances are of `basicsize` bytes.
     pub(crate) fn get(&self, tp_name: &str, basicsize: u64) -> Option<&Shape> {
         let shape = self.by_name.get(tp_name)?;
-        let same = |size: u32| u64::from(size) == basicsize;
-        shape.size.is_none_or(same).then_some(shape)
+        let same = |size: &u32| u64::from(*size) == basicsize;
+        (shape.sizes.is_empty() || shape.sizes.iter().any(same)).then_some(shape)
     }
 
     /// Adds to `info`, which has its base's shape, what the table of private types knows of the type
@@ -140,32 +140,40 @@ impl Shapes {
 
     /// Kinds that stand on structs of which no header tells.
     fn add_private(&mut self) {
-        for (name, kind, size) in [
-            ("collections.deque", Kind::Deque, deque::SIZE),
-            ("array.array", Kind::Array, array::SIZE),
-            ("collections.OrderedDict", Kind::OrderedDict, odict::SIZE),
-            ("_io.BytesIO", Kind::BytesIo, bytes_io::SIZE),
+        for (name, kind, sizes) in [
+            (
+                "collections.deque",
+                Kind::Deque,
+                &[deque::SIZE, deque::SIZE_3_10][..],
+            ),
+            ("array.array", Kind::Array, &[array::SIZE]),
+            ("collections.OrderedDict", Kind::OrderedDict, &[odict::SIZE]),
+            ("_io.BytesIO", Kind::BytesIo, &[bytes_io::SIZE]),
             (
                 "functools._lru_cache_wrapper",
                 Kind::LruCache,
-                lru_cache::SIZE,
+                &[lru_cache::SIZE, lru_cache::SIZE_3_9],
             ),
-            ("_queue.SimpleQueue", Kind::SimpleQueue, simple_queue::SIZE),
+            (
+                "_queue.SimpleQueue",
+                Kind::SimpleQueue,
+                &[simple_queue::SIZE],
+            ),
             (
                 "datetime.datetime",
                 Kind::Moment(moment::DATETIME_TZINFO),
-                moment::DATETIME_SIZE,
+                &[moment::DATETIME_SIZE],
             ),
             (
                 "datetime.time",
                 Kind::Moment(moment::TIME_TZINFO),
-                moment::TIME_SIZE,
+                &[moment::TIME_SIZE],
             ),
-            ("_ctypes._CData", Kind::CData, cdata::SIZE),
+            ("_ctypes._CData", Kind::CData, &[cdata::SIZE]),
         ] {
             self.add(name, kind, Vec::new());
             if let Some(shape) = self.by_name.get_mut(name) {
-                shape.size = Some(size);
+                shape.sizes = sizes;
             }
         }
     }
@@ -181,7 +189,7 @@ impl Shapes {
                 kind,
                 fields,
                 weak: Fields::default(),
-                size: None,
+                sizes: &[],
             },
         );
     }

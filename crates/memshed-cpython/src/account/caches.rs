@@ -9,6 +9,7 @@ use crate::layouts::private::lru_cache;
 use crate::mark::Found;
 use crate::read::Reader;
 use crate::roots::RawRoot;
+use crate::shapes::Kind;
 use crate::strings;
 use memshed_heap::{Cache, Objects, RootKind};
 use memshed_target::{Memory, RemoteAddr};
@@ -119,7 +120,7 @@ impl<M: Memory> Caches<'_, '_, M> {
         let of = at.add(self.visitor.layout.object.ob_type.into());
         let of = self.visitor.reader.pointer(of).ok();
         let id = of.and_then(|of| self.found.types.known(of));
-        id.is_some_and(|id| self.found.types.info(id).kind == crate::shapes::Kind::Dict)
+        id.is_some_and(|id| self.found.types.info(id).kind == Kind::Dict)
     }
 
     fn small_ints(&self) -> Cache {
@@ -173,7 +174,7 @@ impl<M: Memory> Caches<'_, '_, M> {
             name: "bytecode with its inline caches (part of code objects)".to_owned(),
             ..Cache::default()
         };
-        let code: Vec<bool> = self.is_type(|info| info.kind == crate::shapes::Kind::Code);
+        let code: Vec<bool> = self.is_type(|info| info.kind == Kind::Code);
         for (row, of) in self.objects.type_id.iter().enumerate() {
             if code[of.0 as usize] {
                 let at = RemoteAddr(self.objects.address.get(row));
@@ -237,9 +238,7 @@ impl<M: Memory> Caches<'_, '_, M> {
     /// first: entries, and bytes of the table, its keys, and the results where each is in one
     /// link of the ring.
     fn lru_caches(&self) -> Vec<Cache> {
-        let wrappers = self.is_type(|info| {
-            &*info.qualname == "_lru_cache_wrapper" && info.basicsize == u64::from(lru_cache::SIZE)
-        });
+        let wrappers = self.is_type(|info| info.kind == Kind::LruCache);
         let mut caches = Vec::new();
         for (row, of) in self.objects.type_id.iter().enumerate() {
             if !wrappers[of.0 as usize] {

@@ -198,6 +198,8 @@ fn block(word: &'static str) -> Option<Block> {
 pub mod deque {
     /// `tp_basicsize`.
     pub const SIZE: u32 = 216;
+    /// `tp_basicsize` up to 3.10, where unused blocks are not a deque's own.
+    pub const SIZE_3_10: u32 = 80;
     /// First block.
     pub const LEFTBLOCK: u32 = 24;
     /// Last block.
@@ -231,6 +233,8 @@ pub mod deque {
 pub mod lru_cache {
     /// `tp_basicsize`.
     pub const SIZE: u32 = 152;
+    /// `tp_basicsize` in 3.9.
+    pub const SIZE_3_9: u32 = 136;
     /// First link of the ring, which ends with the wrapper itself; NULL if the cache is unbounded
     /// or disabled.
     pub const FIRST: u32 = 24;
