@@ -1,6 +1,6 @@
 //! The columns of the objects found: one pass over them in order of address, on all cores.
 
-use crate::account::Ledger;
+use crate::account::{Ledger, Near};
 use crate::edges::Visitor;
 use crate::mark::Found;
 use crate::problems::Problems;
@@ -70,9 +70,10 @@ struct Maker<'a, 'm, M: Memory> {
 impl<M: Memory> Maker<'_, '_, M> {
     fn chunk(&self, chunk: usize) -> Objects {
         let mut objects = Objects::default();
+        let mut near = [Near::default(); 2];
         for address in self.found.objects.chunk(chunk) {
             let at = RemoteAddr(address);
-            let Ok((type_id, refcount, size, allocated)) = self.row(at) else {
+            let Ok((type_id, refcount, size, allocated)) = self.row(at, &mut near) else {
                 // It was read when it was found, so this row keeps the columns aligned.
                 self.problems
                     .add("torn-object", || format!("an object at {at}"));
@@ -95,7 +96,7 @@ impl<M: Memory> Maker<'_, '_, M> {
         objects
     }
 
-    fn row(&self, at: RemoteAddr) -> Result<(u32, u32, u64, u64), ReadError> {
+    fn row(&self, at: RemoteAddr, near: &mut [Near; 2]) -> Result<(u32, u32, u64, u64), ReadError> {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         let of = reader.pointer(at.add(layout.object.ob_type.into()))?;
         let id = self.found.types.known(of).ok_or(ReadError::Unmapped(at))?;
@@ -108,7 +109,7 @@ impl<M: Memory> Maker<'_, '_, M> {
         });
         let allocated = self
             .visitor
-            .enter(at, info, id, self.ledger)
+            .enter(at, info, id, self.ledger, near)
             .unwrap_or(size);
         let count = reader.u64(at.add(layout.object.ob_refcnt.into()))?;
         Ok((id, refcount(count), size, allocated))

@@ -1,6 +1,6 @@
 //! How many bytes an object takes: as `sys.getsizeof` says, and as the allocators gave.
 
-use crate::account::{Claim, Ledger, Owner};
+use crate::account::{Claim, Ledger, Near, Owner};
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
 use crate::layouts::private::{bytes_io, deque, odict};
@@ -270,23 +270,25 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// Enters the object's blocks in the ledger; returns the bytes that the allocators gave for
-    /// those that it alone owns.
+    /// those that it alone owns. `near` is where the last object and the last part were.
     pub(crate) fn enter(
         &self,
         at: RemoteAddr,
         info: &TypeInfo,
         type_id: u32,
         ledger: &Ledger<'_>,
+        near: &mut [Near; 2],
     ) -> Result<u64, ReadError> {
         let (reader, layout) = (self.reader, self.layout);
         let needed = self.own_block(at, info)?;
         let block = at.sub(info.pre_header);
+        let [own, parts] = near;
         let owner = |claim| Owner { at, type_id, claim };
-        let mut bytes = ledger.enter(reader, layout, block, needed, owner(Claim::Object));
+        let mut bytes = ledger.enter(reader, layout, own, block, needed, owner(Claim::Object));
         if info.has_parts() {
             self.parts(at, info, &mut |part| {
                 let part_owner = owner(Claim::Part);
-                let given = ledger.enter(reader, layout, part.at, part.bytes, part_owner);
+                let given = ledger.enter(reader, layout, parts, part.at, part.bytes, part_owner);
                 if part.kind != PartKind::SharedKeys {
                     bytes += given;
                 }

@@ -21,7 +21,7 @@ pub(crate) enum Claim {
 
 /// A run of memory that an allocator manages.
 #[derive(Clone, Copy, Debug)]
-struct Run {
+pub(crate) struct Run {
     range: Range,
     /// The first of its words.
     word: usize,
@@ -57,7 +57,28 @@ impl Claims {
     /// was not.
     #[inline]
     pub(crate) fn claim(&self, start: u64, claim: Claim) -> bool {
-        let Some((word, shift)) = self.place(start) else {
+        self.run(start)
+            .is_some_and(|run| self.claim_in(run, start, claim))
+    }
+
+    /// What the block that begins at `start` is, if anybody has said so.
+    #[inline]
+    pub(crate) fn get(&self, start: u64) -> Option<Claim> {
+        self.get_in(self.run(start)?, start)
+    }
+
+    /// The run of memory that holds `at`: for many questions about what is near.
+    #[inline]
+    pub(crate) fn run(&self, at: u64) -> Option<Run> {
+        let after = self.runs.partition_point(|run| run.range.start <= at);
+        let run = *self.runs.get(after.checked_sub(1)?)?;
+        (at < run.range.end).then_some(run)
+    }
+
+    /// As [`Claims::claim`], for a block in `run`.
+    #[inline]
+    pub(crate) fn claim_in(&self, run: Run, start: u64, claim: Claim) -> bool {
+        let Some((word, shift)) = run.place(start) else {
             return false;
         };
         // A block that two threads claim at once as different things, which sound memory does not
@@ -71,10 +92,10 @@ impl Claims {
         before == 0
     }
 
-    /// What the block that begins at `start` is, if anybody has said so.
+    /// As [`Claims::get`], for a block in `run`.
     #[inline]
-    pub(crate) fn get(&self, start: u64) -> Option<Claim> {
-        let (word, shift) = self.place(start)?;
+    pub(crate) fn get_in(&self, run: Run, start: u64) -> Option<Claim> {
+        let (word, shift) = run.place(start)?;
         match self.words[word].load(Ordering::Relaxed) >> shift & 3 {
             1 => Some(Claim::Object),
             2 => Some(Claim::Part),
@@ -82,15 +103,18 @@ impl Claims {
             _ => None,
         }
     }
+}
 
+impl Run {
+    /// The word of the block that begins at `at`, and where in it.
+    #[inline]
     fn place(&self, at: u64) -> Option<(usize, u32)> {
-        let after = self.runs.partition_point(|run| run.range.start <= at);
-        let run = self.runs.get(after.checked_sub(1)?)?;
-        if !at.is_multiple_of(GRAIN) || at >= run.range.end {
+        let offset = at.wrapping_sub(self.range.start);
+        if offset >= self.range.len() || !offset.is_multiple_of(GRAIN) {
             return None;
         }
-        let grain = (at - run.range.start) / GRAIN;
-        let word = run.word + (grain / PER_WORD) as usize;
+        let grain = offset / GRAIN;
+        let word = self.word + (grain / PER_WORD) as usize;
         Some((word, 2 * (grain % PER_WORD) as u32))
     }
 }

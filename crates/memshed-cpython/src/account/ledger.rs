@@ -1,9 +1,9 @@
 //! The ledger: which blocks, chunks and mappings have been found to belong to an object.
 
-use super::claims::{Claim, Claims};
+use super::claims::{Claim, Claims, Run};
 use super::surroundings::Surroundings;
 use crate::layouts::Layout;
-use crate::pymalloc::Arenas;
+use crate::pymalloc::{Arenas, Pool};
 use crate::read::Reader;
 use memshed_malloc::MappedChunk;
 use memshed_target::{Memory, Range, RemoteAddr};
@@ -19,8 +19,6 @@ pub(crate) enum Place {
         start: u64,
         /// Its bytes.
         size: u32,
-        /// Whether most of the pool, or of its arena, is free.
-        sparse: bool,
     },
     /// A chunk of the system's allocator, header included.
     Chunk(Range),
@@ -47,6 +45,20 @@ pub(crate) struct Ledger<'a> {
     elsewhere: Mutex<Vec<(Range, u32)>>,
     /// Parts in sparse pools and arenas: address, owner, bytes.
     sparse: Mutex<Vec<(u64, u64, u32)>>,
+}
+
+/// The pool of the block that was last entered.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Near {
+    pool: Option<Here>,
+}
+
+#[derive(Clone, Copy)]
+struct Here {
+    pool: Pool,
+    run: Run,
+    /// Whether most of the pool, or of its arena, is free.
+    sparse: bool,
 }
 
 /// What owns a block, or a part of it.
@@ -82,23 +94,72 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The block that holds `at`.
+    /// Enters that the block that holds `at` belongs to `owner`, which needs `needed` bytes from
+    /// there on. Returns the bytes that the allocator gave for it. `near` is where the last one
+    /// was: neighbours are mostly of one pool.
     #[inline]
+    pub(crate) fn enter<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &Layout,
+        near: &mut Near,
+        at: RemoteAddr,
+        needed: u64,
+        owner: Owner,
+    ) -> u64 {
+        if !near.pool.is_some_and(|here| here.pool.holds(at)) {
+            let Some(here) = self.pool_near(reader, layout, at) else {
+                return self.enter_elsewhere(at, needed, owner);
+            };
+            near.pool = Some(here);
+        }
+        let here = near
+            .pool
+            .and_then(|here| Some((here, here.pool.block_of(at)?)));
+        let Some((here, block)) = here else {
+            // No block of a sound pool.
+            return needed;
+        };
+        let new = self.claims.claim_in(here.run, block.start, owner.claim);
+        if new && here.sparse && owner.claim == Claim::Part {
+            lock(&self.sparse).push((block.start, owner.at.0, block.size));
+        }
+        block.size.into()
+    }
+
+    #[inline]
+    fn pool_near<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &Layout,
+        at: RemoteAddr,
+    ) -> Option<Here> {
+        let (arena, pool) = self.arenas.pool_of(reader, layout, at)?;
+        Some(Here {
+            pool,
+            run: self.claims.run(pool.start)?,
+            sparse: arena.sparse || pool.is_sparse(),
+        })
+    }
+
+    /// The block that holds `at`.
     pub(crate) fn place<M: Memory>(
         &self,
         reader: Reader<'_, M>,
         layout: &Layout,
         at: RemoteAddr,
     ) -> Place {
-        if let Some((arena, pool)) = self.arenas.pool_of(reader, layout, at)
-            && let Some(block) = pool.block_of(at)
-        {
+        if let Some(block) = self.arenas.block_of(reader, layout, at) {
             return Place::Pool {
                 start: block.start,
                 size: block.size,
-                sparse: arena.sparse || pool.is_sparse(),
             };
         }
+        self.place_elsewhere(at)
+    }
+
+    /// Where `at`, which is in no pool, lies.
+    fn place_elsewhere(&self, at: RemoteAddr) -> Place {
         let after = self.statics.partition_point(|r| r.start <= at.0);
         if after > 0 && self.statics[after - 1].contains(at) {
             return Place::Static;
@@ -116,30 +177,10 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Enters that the block that holds `at` belongs to `owner`, which needs `needed` bytes from
-    /// there on. Returns the bytes that the allocator gave for it.
-    #[inline]
-    pub(crate) fn enter<M: Memory>(
-        &self,
-        reader: Reader<'_, M>,
-        layout: &Layout,
-        at: RemoteAddr,
-        needed: u64,
-        owner: Owner,
-    ) -> u64 {
+    /// Enters a block that is in no pool.
+    fn enter_elsewhere(&self, at: RemoteAddr, needed: u64, owner: Owner) -> u64 {
         let Owner { type_id, claim, .. } = owner;
-        match self.place(reader, layout, at) {
-            Place::Pool {
-                start,
-                size,
-                sparse,
-            } => {
-                let new = self.claims.claim(start, claim);
-                if new && sparse && claim == Claim::Part {
-                    lock(&self.sparse).push((start, owner.at.0, size));
-                }
-                size.into()
-            }
+        match self.place_elsewhere(at) {
             Place::Static => 0,
             Place::Chunk(range) => {
                 if self.claims.claim(range.start + CHUNK_HEADER, claim) {
@@ -155,7 +196,7 @@ impl<'a> Ledger<'a> {
                 }
                 chunk.range.len()
             }
-            Place::Elsewhere => {
+            Place::Pool { .. } | Place::Elsewhere => {
                 let (start, end) = (at.0, at.0.saturating_add(needed));
                 // Whole pages only: less than that says nothing about whose they are.
                 if needed >= crate::pymalloc::PAGE {

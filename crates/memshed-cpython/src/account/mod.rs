@@ -9,9 +9,9 @@ mod surroundings;
 mod tree;
 
 pub(crate) use caches::{Caches, static_strings};
-pub(crate) use claims::{Claim, Claims};
+pub(crate) use claims::{Claim, Claims, Run};
 pub(crate) use free_lists::FreeLists;
-pub(crate) use ledger::{Ledger, Owner};
+pub(crate) use ledger::{Ledger, Near, Owner};
 pub(crate) use possible::Search;
 pub use surroundings::Surroundings;
 pub(crate) use surroundings::resident_within;

@@ -164,7 +164,7 @@ impl<M: Memory> Search<'_, '_, M> {
     fn claim(&self, at: RemoteAddr, holder: Holder, progress: &mut Progress) {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         match self.ledger.place(reader, layout, at) {
-            Place::Pool { start, size, .. } => {
+            Place::Pool { start, size } => {
                 if at.0 - start <= MAX_HEAD && self.is_live(start) && self.take(start) {
                     let end = start + u64::from(size);
                     progress.queue.push_back((Range { start, end }, holder));
@@ -211,7 +211,7 @@ impl<M: Memory> Search<'_, '_, M> {
     fn whole(&self, at: RemoteAddr) -> Option<Range> {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
         match self.ledger.place(reader, layout, at) {
-            Place::Pool { start, size, .. } => Some(Range {
+            Place::Pool { start, size } => Some(Range {
                 start,
                 end: start + u64::from(size),
             }),

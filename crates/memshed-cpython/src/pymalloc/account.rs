@@ -3,7 +3,7 @@
 
 use super::release::{self, Resident};
 use super::{Arena, Arenas, Live, Pool};
-use crate::account::{Claim, Claims, resident_within};
+use crate::account::{Claim, Claims, Run, resident_within};
 use crate::layouts::Layout;
 use crate::problems::Problems;
 use crate::read::Reader;
@@ -61,8 +61,8 @@ pub(crate) struct BlockOwners<'a> {
 }
 
 impl BlockOwners<'_> {
-    fn kind(&self, start: u64) -> BlockKind {
-        match self.claims.get(start) {
+    fn kind(&self, run: Option<Run>, start: u64) -> BlockKind {
+        match run.and_then(|run| self.claims.get_in(run, start)) {
             Some(Claim::Object) => BlockKind::Object,
             Some(Claim::Part) => BlockKind::Part,
             Some(Claim::Other) if self.cached.binary_search(&start).is_ok() => BlockKind::FreeList,
@@ -179,10 +179,11 @@ impl<M: Memory> Accountant<'_, '_, M> {
                 false => size,
             }
         };
+        let run = self.owners.claims.run(pool.start);
         let mut held = 0;
         let class = (pool.block_size as usize / 16).clamp(1, CLASSES) - 1;
         for k in live.iter() {
-            let kind = self.owners.kind(pool.block(k)) as usize;
+            let kind = self.owners.kind(run, pool.block(k)) as usize;
             account.counts[kind][class] += 1;
             let bytes = bytes_of(k);
             account.resident.blocks[kind] += bytes;

@@ -122,6 +122,12 @@ impl Pool {
         self.first + u64::from(k) * u64::from(self.block_size)
     }
 
+    /// Whether `at` lies within.
+    #[inline]
+    pub(crate) fn holds(&self, at: RemoteAddr) -> bool {
+        self.start <= at.0 && at.0 < self.end
+    }
+
     /// The block that holds `at`, in use or not.
     #[inline]
     pub(crate) fn block_of(&self, at: RemoteAddr) -> Option<Block> {
