@@ -245,12 +245,7 @@ impl Chunks {
     pub(crate) fn at(&self, at: u64) -> Option<(Place, Chunk)> {
         let (segment, index) = self.place(at)?;
         let chunk = self.segments[segment].chunk(index)?;
-        let arena = self.segments[segment].arena;
-        let place = Place {
-            segment,
-            index,
-            arena,
-        };
+        let place = Place { segment, index };
         (chunk.range.start == at).then_some((place, chunk))
     }
 
@@ -267,7 +262,6 @@ impl Chunks {
 pub(crate) struct Place {
     segment: usize,
     index: usize,
-    pub(crate) arena: u32,
 }
 
 /// Looks chunks up by addresses that mostly grow: costs the logarithm of the distance from the
@@ -353,7 +347,7 @@ mod tests {
     fn states_change_in_place() {
         let mut chunks = some();
         let (place, chunk) = chunks.at(0x1060).expect("a chunk begins there");
-        assert_eq!((chunk.state, place.arena), (ChunkState::InUse, 0));
+        assert_eq!(chunk.state, ChunkState::InUse);
         assert!(chunks.at(0x1070).is_none());
         chunks.set(place, ChunkState::ThreadCache);
         let now = chunks.find(RemoteAddr(0x10f0)).expect("a chunk");

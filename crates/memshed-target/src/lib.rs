@@ -26,9 +26,9 @@ pub use error::TargetError;
 pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};
 pub use memory::{Memory, Range, ReadError, RemoteAddr};
 pub use mirror::Mirror;
-pub use process::Process;
+pub use process::{Process, ThreadInfo};
 pub use residency::{Residency, ResidentBytes};
 pub use session::{
     FreezeInfo, FreezeRequest, Frozen, Method, Session, SessionOptions, TracerProgram, WordTest,
 };
-pub use status::{MemoryUse, Status};
+pub use status::{MemoryBeside, MemoryUse, Status};

@@ -4,11 +4,22 @@ use crate::cgroup::Groups;
 use crate::error::TargetError;
 use crate::maps::{self, Mapping, MappingUse};
 use crate::os;
-use crate::status::{self, MemoryUse, Status};
+use crate::status::{self, MemoryBeside, MemoryUse, Status};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A thread of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadInfo {
+    /// Its number, as we count.
+    pub tid: i32,
+    /// Its number in its own pid namespace, as it counts itself.
+    pub own_tid: i32,
+    /// Its name, at most 15 bytes (pthread_setname_np(3)).
+    pub name: String,
+}
 
 /// A process, told apart from later ones of the same number by its start time.
 #[derive(Clone, Debug)]
@@ -92,6 +103,34 @@ impl Process {
     /// Exact sums of its memory.
     pub fn memory_use(&self) -> Result<MemoryUse, TargetError> {
         Ok(MemoryUse::parse(&self.read("smaps_rollup")?))
+    }
+
+    /// What it costs beside its resident bytes.
+    pub fn memory_beside(&self) -> Result<MemoryBeside, TargetError> {
+        Ok(MemoryBeside::parse(
+            &self.read("status")?,
+            &self.read("smaps_rollup")?,
+        ))
+    }
+
+    /// Its threads, in order of their numbers; those that end meanwhile are left out.
+    pub fn threads(&self) -> Vec<ThreadInfo> {
+        let tasks = fs::read_dir(self.path("task"));
+        let numbers = tasks.into_iter().flatten().flatten();
+        let mut all: Vec<ThreadInfo> = numbers
+            .filter_map(|task| {
+                let tid = task.file_name().to_str()?.parse().ok()?;
+                let text = fs::read(task.path().join("status")).ok()?;
+                let status = Status::parse(&String::from_utf8_lossy(&text));
+                Some(ThreadInfo {
+                    tid,
+                    own_tid: status.namespace_pids.last().copied().unwrap_or(tid),
+                    name: status.comm,
+                })
+            })
+            .collect();
+        all.sort_by_key(|t| t.tid);
+        all
     }
 
     /// Its mappings, in order.

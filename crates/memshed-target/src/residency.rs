@@ -7,6 +7,7 @@
 use crate::error::TargetError;
 use crate::memory::{Range, RemoteAddr};
 use crate::os::{self, PAGE};
+use crate::placement::TOP;
 use crate::process::Process;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -157,19 +158,22 @@ impl Process {
     /// Which pages of `ranges`, in order of address, are in memory, in swap, and shared.
     pub fn residency(&self, ranges: &[Range]) -> Result<Residency, TargetError> {
         let path = format!("/proc/{}/pagemap", self.pid());
-        let failed = |e| TargetError::io(&path, &e);
-        let pagemap = File::open(&path).map_err(failed)?;
-        let mut reader = Reader {
-            pagemap,
-            scan: true,
-            words: vec![0; (BATCH * 8) as usize],
-            found: Residency::default(),
-        };
-        for range in ranges {
-            reader.range(*range).map_err(failed)?;
-        }
-        Ok(reader.found)
+        let found = File::open(&path).and_then(|pagemap| read(pagemap, ranges, true));
+        found.map_err(|e| TargetError::io(&path, &e))
     }
+}
+
+fn read(pagemap: File, ranges: &[Range], scan: bool) -> std::io::Result<Residency> {
+    let mut reader = Reader {
+        pagemap,
+        scan,
+        words: vec![0; (BATCH * 8) as usize],
+        found: Residency::default(),
+    };
+    for range in ranges {
+        reader.range(*range)?;
+    }
+    Ok(reader.found)
 }
 
 /// Reads the pagemap into bitmaps.
@@ -183,9 +187,10 @@ struct Reader {
 
 impl Reader {
     fn range(&mut self, range: Range) -> std::io::Result<()> {
+        // The kernel's own page, `[vsyscall]`, lies above and is nobody's.
         let range = Range {
             start: range.start & !(PAGE - 1),
-            end: range.end.div_ceil(PAGE).saturating_mul(PAGE),
+            end: range.end.div_ceil(PAGE).saturating_mul(PAGE).min(TOP),
         };
         let mut at = range.start;
         while self.scan && at < range.end {
@@ -264,6 +269,28 @@ impl Residency {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernels_that_cannot_be_asked_for_pages_say_the_same() {
+        let mut memory = vec![0u8; 64 << 20];
+        for at in (0..memory.len()).step_by(3 << 20) {
+            memory[at] = 1;
+        }
+        let start = memory.as_ptr() as u64;
+        let range = Range {
+            start,
+            end: start + memory.len() as u64,
+        };
+        let pages = |scan| {
+            let pagemap = File::open("/proc/self/pagemap").expect("our own pagemap");
+            let found = read(pagemap, &[range], scan).expect("readable");
+            let pages: Vec<u64> = found.resident_pages(range).map(|p| p.0).collect();
+            (pages, found.bytes(range))
+        };
+        let (asked, sums) = pages(true);
+        assert!(asked.len() >= 22 && sums.shared == 0);
+        assert_eq!(pages(false), (asked, sums));
+    }
 
     #[test]
     fn sums_and_pages_agree_with_the_bits() {

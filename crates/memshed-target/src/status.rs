@@ -121,6 +121,47 @@ impl MemoryUse {
     }
 }
 
+/// What a process costs beside its resident bytes, and what part of these is special, in bytes
+/// (proc_pid_status(5) and `smaps_rollup`). What an older kernel does not tell is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryBeside {
+    /// Page tables (`VmPTE`): kernel memory, not resident bytes.
+    pub page_tables: u64,
+    /// Swapped out (`VmSwap`; shared memory in swap is not counted).
+    pub swap: u64,
+    /// Kernel stacks: 16 KiB for each thread (Documentation/arch/x86/kernel-stacks.rst).
+    pub kernel_stacks: u64,
+    /// Pages from the pool of huge pages (`HugetlbPages`), which are not resident bytes either.
+    pub huge_pool: u64,
+    /// Of the resident bytes: private memory in transparent huge pages (`AnonHugePages`).
+    pub anon_huge: u64,
+    /// Of the resident bytes: shared memory and memory files (`RssShmem`), approximately.
+    pub shared_memory: u64,
+    /// Of the resident bytes: locked, so that they cannot be swapped out (`Locked`, each shared
+    /// page divided by the number of those who share it).
+    pub locked: u64,
+    /// Of the resident bytes: pinned for devices (`VmPin`).
+    pub pinned: u64,
+}
+
+impl MemoryBeside {
+    pub(crate) fn parse(status: &str, rollup: &str) -> MemoryBeside {
+        const KERNEL_STACK: u64 = 16 << 10;
+        let of = |text: &str, name: &str| kilobytes(field(text, name));
+        let threads: u64 = field(status, "Threads:").parse().unwrap_or(0);
+        MemoryBeside {
+            page_tables: of(status, "VmPTE:"),
+            swap: of(status, "VmSwap:"),
+            kernel_stacks: threads.saturating_mul(KERNEL_STACK),
+            huge_pool: of(status, "HugetlbPages:"),
+            anon_huge: of(rollup, "AnonHugePages:"),
+            shared_memory: of(status, "RssShmem:"),
+            locked: of(rollup, "Locked:"),
+            pinned: of(status, "VmPin:"),
+        }
+    }
+}
+
 /// When process `pid` was started, in clock ticks since the machine was.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -147,6 +188,22 @@ pub(crate) fn field<'a>(text: &'a str, name: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_is_beside() {
+        let status = "Threads:\t3\nVmPTE:\t  12 kB\nVmSwap:\t 8 kB\nRssShmem:\t4 kB\n";
+        let rollup = "1000-2000 ---p 00000000 00:00 0 [rollup]\nAnonHugePages:   2048 kB\n";
+        let beside = MemoryBeside::parse(status, rollup);
+        let expected = MemoryBeside {
+            page_tables: 12 << 10,
+            swap: 8 << 10,
+            kernel_stacks: 48 << 10,
+            anon_huge: 2 << 20,
+            shared_memory: 4 << 10,
+            ..MemoryBeside::default()
+        };
+        assert_eq!(beside, expected);
+    }
 
     #[test]
     fn reads_a_status() {

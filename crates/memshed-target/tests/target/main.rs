@@ -5,6 +5,7 @@
 
 mod contents;
 mod harm;
+mod residency;
 mod states;
 mod support;
 
@@ -26,7 +27,13 @@ fn main() -> ExitCode {
         eprintln!("SKIPPED, all of it: ptrace is not permitted here: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: Vec<Test> = [contents::TESTS, harm::TESTS, states::TESTS].concat();
+    let tests: Vec<Test> = [
+        contents::TESTS,
+        residency::TESTS,
+        harm::TESTS,
+        states::TESTS,
+    ]
+    .concat();
     if args.iter().any(|a| a == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
