@@ -143,15 +143,6 @@ impl Process {
         Ok(maps::parse_smaps(&self.read("smaps")?))
     }
 
-    /// Its threads, by the numbers that they have in its own pid namespace.
-    pub fn threads(&self) -> Vec<i32> {
-        let tasks = fs::read_dir(self.path("task")).into_iter().flatten();
-        let status = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("status")).ok();
-        let statuses = tasks.flatten().filter_map(status);
-        let number = |text: String| Status::parse(&text).namespace_pids.last().copied();
-        statuses.filter_map(number).collect()
-    }
-
     /// Its control groups.
     pub fn groups(&self) -> Groups {
         Groups::of(self.pid)

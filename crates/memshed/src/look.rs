@@ -201,9 +201,8 @@ impl Look<'_> {
         let residency = process
             .residency(&ranges)
             .map_err(|error| self.target_error(error))?;
-        let threads = process.threads();
         let own = walk.interpreter_mappings();
-        Surroundings::read(frozen, uses, residency, &own, &threads)
+        Surroundings::read(frozen, uses, residency, &own, process.threads())
             .map_err(|error| self.frozen_error(frozen, error.into()))
     }
 

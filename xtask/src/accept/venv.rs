@@ -24,20 +24,31 @@ pub fn python(
         return Ok(python);
     }
     eprintln!("  making {} ({wanted})", dir.display());
+    // Debian's interpreters come without pip: another one's installs into their environments.
     run(Command::new(&base.path)
-        .args(["-m", "venv", "--clear"])
+        .args(["-m", "venv", "--clear", "--without-pip"])
         .arg(&dir))?;
-    run(Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
+    run(Command::new(&pip(ground).path)
+        .args(["-m", "pip", "--python"])
+        .arg(&python)
+        .args(["install", "--quiet", "--disable-pip-version-check"])
         .args(packages))?;
     std::fs::write(stamp, wanted)?;
     Ok(python)
+}
+
+/// An interpreter whose pip can install for another (pip 22.3 or later, so one of the newer ones
+/// of those with a pip of their own).
+fn pip(ground: &Ground) -> Interpreter {
+    let has_pip = |one: &Interpreter| {
+        let said = Command::new(&one.path)
+            .args(["-m", "pip", "--version"])
+            .output();
+        one.minor() >= (3, 11) && said.is_ok_and(|said| said.status.success())
+    };
+    let all = interpreters::supported().into_iter();
+    let found = all.rev().find(has_pip);
+    found.unwrap_or_else(|| ground.one_python().clone())
 }
 
 /// The interpreter that reads snapshots, with DuckDB and numpy: the same one whichever are

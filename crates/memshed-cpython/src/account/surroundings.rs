@@ -3,7 +3,7 @@
 
 use crate::pymalloc::PAGE;
 use memshed_malloc::{Glibc, Hints, Owners};
-use memshed_target::{Mapping, MappingUse, Memory, Range, ReadError, Residency};
+use memshed_target::{Mapping, MappingUse, Memory, Range, ReadError, Residency, ThreadInfo};
 
 /// What is around the interpreter's heap.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +18,13 @@ pub struct Surroundings {
     pub glibc: Option<Glibc>,
     /// The owner of each piece of each mapping.
     pub owners: Owners,
+    /// The threads.
+    pub threads: Vec<ThreadInfo>,
 }
 
 impl Surroundings {
     /// Finds out what is around the heap. `interpreter` is what the interpreter has mapped
-    /// itself ([`crate::Walk::interpreter_mappings`]); `threads` are the process's, by the numbers
-    /// that they have in their own pid namespace.
+    /// itself ([`crate::Walk::interpreter_mappings`]).
     ///
     /// # Errors
     /// If the memory cannot be read any more.
@@ -32,12 +33,13 @@ impl Surroundings {
         mappings: Vec<MappingUse>,
         residency: Residency,
         interpreter: &[Range],
-        threads: &[i32],
+        threads: Vec<ThreadInfo>,
     ) -> Result<Surroundings, ReadError> {
         let list: Vec<Mapping> = mappings.iter().map(|m| m.mapping.clone()).collect();
+        let numbers: Vec<i32> = threads.iter().map(|thread| thread.own_tid).collect();
         let hints = Hints {
             foreign: interpreter,
-            threads,
+            threads: &numbers,
         };
         let glibc = Glibc::read(memory, &list, &hints)?;
         let owners = Owners::find(memory, &list, glibc.as_ref(), &hints)?;
@@ -46,6 +48,7 @@ impl Surroundings {
             residency,
             glibc,
             owners,
+            threads,
         })
     }
 

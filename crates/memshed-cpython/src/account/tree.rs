@@ -71,6 +71,8 @@ struct Categories {
     devices: Sums,
     kernel: Sums,
     unexplained: Sums,
+    /// Resident bytes of the allocator's heaps and of chunks with a mapping of their own.
+    heaps: u64,
 }
 
 impl Account<'_> {
@@ -102,12 +104,7 @@ impl Account<'_> {
         match owner {
             Owner::MainStack => sums.stacks.add("main thread", bytes, 1),
             Owner::ThreadStack(thread) => {
-                let thread = self.around.owners.threads.get(thread as usize);
-                let name = thread
-                    .and_then(|t| t.tid)
-                    .map(|tid| format!("thread {tid}"));
-                let name = name.unwrap_or_else(|| "threads that have ended".to_owned());
-                sums.stacks.add(name, bytes, 1);
+                sums.stacks.add(self.thread(thread), bytes, 1);
             }
             Owner::Library(library, part) => {
                 let what = match part {
@@ -142,8 +139,9 @@ impl Account<'_> {
                 let rest = bytes.saturating_sub(in_arenas);
                 sums.internal.add("stacks of Python frames", rest, 1);
             }
+            Owner::Break => sums.anonymous.add("the program's break (brk)", bytes, 1),
             // Divided chunk by chunk.
-            Owner::Heap(_) | Owner::MappedChunk => {}
+            Owner::Heap(_) | Owner::MappedChunk => sums.heaps += bytes,
         }
     }
 
@@ -180,7 +178,10 @@ impl Account<'_> {
         let Some(glibc) = &self.around.glibc else {
             return;
         };
+        let mut tiled = 0;
         for chunk in glibc.chunks.iter() {
+            let bytes = self.around.resident_within(chunk.range);
+            tiled += bytes;
             let name = match chunk.state {
                 ChunkState::InUse => {
                     match self.ledger.claims.get(chunk.range.start + CHUNK_HEADER) {
@@ -194,16 +195,19 @@ impl Account<'_> {
                 ChunkState::Overhead => "the allocator's own",
                 ChunkState::Torn => "unreadable",
             };
-            let bytes = self.around.resident_within(chunk.range);
             sums.malloc.add(name, bytes, 1);
         }
         for (number, chunk) in glibc.mapped.iter().enumerate() {
+            let bytes = self.around.resident_within(chunk.range);
+            tiled += bytes;
             if !self.ledger.is_mapped_taken(number) {
-                let bytes = self.around.resident_within(chunk.range);
                 let name = "in use, large, by whom is not known";
                 sums.malloc.add(name, bytes, 1);
             }
         }
+        // What of its heaps no chunk covers.
+        let rest = sums.heaps.saturating_sub(tiled);
+        sums.malloc.add("the allocator's own", rest, 0);
         for (holder, (bytes, count)) in &self.possible.chunks {
             let name = match holder {
                 Holder::Type(id) => format!("in use, for {}", (self.type_names)(*id)),
@@ -211,6 +215,18 @@ impl Account<'_> {
                 Holder::Library(library) => format!("in use, for {}", self.library(*library)),
             };
             sums.malloc.add(name, *bytes, *count);
+        }
+    }
+
+    fn thread(&self, thread: u32) -> String {
+        let thread = self.around.owners.threads.get(thread as usize);
+        let Some(tid) = thread.and_then(|thread| thread.tid) else {
+            return "threads that have ended".to_owned();
+        };
+        let info = self.around.threads.iter().find(|info| info.own_tid == tid);
+        match info {
+            Some(info) => format!("thread {tid} ({})", info.name),
+            None => format!("thread {tid}"),
         }
     }
 

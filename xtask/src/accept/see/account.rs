@@ -87,9 +87,10 @@ fn on_one(ground: &Ground, program: &Program, python: &Interpreter) -> Result<(S
     };
     let [full, quick] = program.arguments;
     let mut arguments: Vec<&str> = ground.count(full, quick).to_vec();
-    let programs = ground.programs.to_str().context("an odd path")?;
+    let workloads = ground.root.join("benches/workloads");
+    let workloads = workloads.to_str().context("an odd path")?;
     if program.script == "hold_heap.py" {
-        arguments.insert(0, programs);
+        arguments.insert(0, workloads);
     }
     let target = Target::python(&path, &ground.program(program.script), &arguments)?;
     target.expect("ready", Duration::from_secs(300))?;
