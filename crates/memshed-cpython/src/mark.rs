@@ -7,7 +7,7 @@ use crate::pymalloc::{Arena, Arenas};
 use crate::roots::RawRoot;
 use crate::types::Types;
 use memshed_heap::RootKind;
-use memshed_target::{Memory, RemoteAddr};
+use memshed_target::{Memory, Range, RemoteAddr};
 use rayon::prelude::*;
 
 /// Lists longer than this (16 TiB of objects) are torn.
@@ -39,6 +39,8 @@ pub(crate) struct Marker<'a, 'm, M: Memory> {
     pub(crate) visitor: &'a Visitor<'m, M>,
     pub(crate) arenas: &'a Arenas,
     pub(crate) problems: &'a Problems,
+    /// Memory that belongs to the program's files.
+    statics: &'a [Range],
     pub(crate) found: Found<'m, M>,
     /// Objects found whose references have not been followed.
     pending: Vec<RemoteAddr>,
@@ -74,6 +76,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         visitor: &'a Visitor<'m, M>,
         arenas: &'a Arenas,
         problems: &'a Problems,
+        statics: &'a [Range],
         types: Types<'m, M>,
     ) -> Marker<'a, 'm, M> {
         let generations = std::array::from_fn(|_| Marks::new());
@@ -88,6 +91,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             visitor,
             arenas,
             problems,
+            statics,
             found,
             pending: Vec::new(),
             gathered,
@@ -269,7 +273,9 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             return false;
         }
         if self.arenas.find(at).is_none() {
-            return true;
+            // Objects in the program's data are aligned to 8 bytes, those that the system's
+            // allocator gave to 16.
+            return at.0.is_multiple_of(16) || self.is_static(at);
         }
         let pre_header = self.found.types.info(id).pre_header;
         let block = self.arenas.block_of(reader, self.visitor.layout, at);
@@ -277,6 +283,11 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             let before = self.arenas.prefix + pre_header;
             block.start + before == at.0 && u64::from(block.size) >= before + 16
         })
+    }
+
+    fn is_static(&self, at: RemoteAddr) -> bool {
+        let after = self.statics.partition_point(|range| range.start <= at.0);
+        after > 0 && self.statics[after - 1].contains(at)
     }
 
     /// Finds objects by going through every block in use: those that only C code holds, and, in

@@ -109,7 +109,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             static_types: static_types(reader, python, &interpreters),
         };
         let types = types(&visitor, python, &interpreters, &problems)?;
-        let mut marker = Marker::new(&visitor, &arenas, &problems, types);
+        let mut marker = Marker::new(&visitor, &arenas, &problems, &python.program.statics, types);
         for interpreter in &interpreters {
             for (generation, head) in interpreter.list_heads(layout).into_iter().enumerate() {
                 marker.mark_list(generation, head);
