@@ -318,7 +318,8 @@ impl<M: Memory> Reading<'_, M> {
         };
         self.glibc.mapped = search.run(self.mappings)?;
         self.glibc.mapped_said = said;
-        if said.is_some_and(|said| said != self.glibc.mapped_found()) {
+        // The bytes are not to be relied on: 2.43 miscounts them when a chunk is resized in place.
+        if said.is_some_and(|said| said.count != self.glibc.mapped.len() as u64) {
             self.glibc.problems.add("mapped-chunks-missing", 0);
         }
         Ok(())

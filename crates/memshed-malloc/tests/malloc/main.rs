@@ -2,4 +2,5 @@
 //! `/proc/PID/mem` while the process waits in a system call, so that these tests need no ptrace.
 
 mod heaps;
+mod owners;
 mod support;
