@@ -191,6 +191,11 @@ impl<M: Memory> Reading<'_, M> {
             }
             end = mapping.end;
         }
+        // The heap may have grown between the look at the mappings and the freeze.
+        let now = self.reader.run(start);
+        if let Some(now) = now.filter(|now| end <= top && top < now.end) {
+            end = now.end;
+        }
         Run {
             range: Range { start, end },
             top,
