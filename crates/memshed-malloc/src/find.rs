@@ -196,6 +196,11 @@ fn parameters<M: Memory>(
         })?;
     }
     let top = reader.u64(arena + state.top)?.unwrap_or(0);
+    let obtained = reader.u64(arena + state.system_mem)?.unwrap_or(0);
+    let head = reader.u64(top.wrapping_add(8))?.unwrap_or(0) & !layout::SIZE_FLAGS;
+    // Where the heap begins, if nobody else has moved the break and it has never been in the way.
+    let likely = top.wrapping_add(head).wrapping_sub(obtained);
+    let mut best: Option<(u32, FoundParameters)> = None;
     for (at, start) in candidates {
         let first = start.next_multiple_of(16);
         let Some(range) = heap(start) else { continue };
@@ -208,22 +213,28 @@ fn parameters<M: Memory>(
             arena: 0,
         };
         for layout in &PARAMETERS {
-            if let Some(found) = counters(reader, layout, at, first)?
-                && walk::convincing(reader, run, first)?
-            {
-                return Ok(Some(found));
+            let Some((found, usual)) = counters(reader, layout, at, first)? else {
+                continue;
+            };
+            // Other words may look the part, since most counters are zeros at first.
+            let rank = 2 * u32::from(start == likely) + u32::from(usual);
+            if best.is_none_or(|(known, _)| known < rank) && walk::convincing(reader, run, first)? {
+                best = Some((rank, found));
             }
         }
     }
-    Ok(None)
+    Ok(best.map(|(_, found)| found))
 }
 
+/// The counters before a word, and whether the limit on mappings is the usual one.
 fn counters<M: Memory>(
     reader: Reader<'_, M>,
     layout: &Parameters,
     at: u64,
     heap_start: u64,
-) -> Result<Option<FoundParameters>, ReadError> {
+) -> Result<Option<(FoundParameters, bool)>, ReadError> {
+    /// `DEFAULT_MMAP_MAX`.
+    const USUAL_LIMIT: u32 = 65536;
     let address = |offset: i64| at.wrapping_add_signed(offset);
     let mut counts = [0u32; 4];
     for (count, n) in counts.iter_mut().zip(0..) {
@@ -245,15 +256,15 @@ fn counters<M: Memory>(
         && n_mmaps <= most
         && (limit > 0 || fixed_threshold == 1)
         && bytes <= most_bytes
-        && bytes.is_multiple_of(PAGE)
-        && bytes >= u64::from(n_mmaps) * PAGE
-        && (n_mmaps > 0 || bytes == 0)
+        && most_bytes < TOP_OF_MEMORY
+        && (n_mmaps == 0 || bytes >= PAGE)
         && (most > 0 || most_bytes == 0)
         && huge_page.is_multiple_of(PAGE);
-    Ok(good.then_some(FoundParameters {
+    let found = FoundParameters {
         heap_start,
         n_mmaps: n_mmaps.into(),
         mmapped_bytes: bytes,
         huge_page,
-    }))
+    };
+    Ok(good.then_some((found, limit == USUAL_LIMIT)))
 }

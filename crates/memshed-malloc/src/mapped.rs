@@ -44,22 +44,29 @@ pub(crate) struct Search<'a, M> {
 impl<M: Memory> Search<'_, M> {
     /// The chunks, in order of address.
     pub(crate) fn run(mut self, mappings: &[Mapping]) -> Result<Vec<MappedChunk>, ReadError> {
-        let free: Vec<Range> = mappings
+        let anonymous = mappings
             .iter()
             .filter(|m| m.kind() == MappingKind::Anonymous && m.readable() && m.writable())
-            .filter(|m| !m.path.starts_with("[stack"))
-            .flat_map(|m| self.gaps(m.range()))
-            .collect();
-        // Where a gap begins is where a chunk begins, most likely; only if some are missing
-        // afterwards every page is looked at.
-        let starts: Vec<Range> = free.iter().map(|gap| page_at(gap.start)).collect();
-        self.reader.prefetch(&starts);
-        let mut rest = Vec::new();
-        for gap in free {
-            let end = self.chain(gap)?;
-            if end < gap.end {
-                rest.push(Range { start: end, ..gap });
+            .filter(|m| !m.path.starts_with("[stack"));
+        let mut runs: Vec<Range> = Vec::new();
+        let mut starts = Vec::new();
+        for range in anonymous.map(Mapping::range) {
+            starts.push(range.start);
+            // What a program says of a part of a chunk (madvise(2)) cuts its mapping in two.
+            match runs.last_mut() {
+                Some(run) if run.end == range.start => run.end = range.end,
+                _ => runs.push(range),
             }
+        }
+        let gaps: Vec<Range> = runs.into_iter().flat_map(|run| self.gaps(run)).collect();
+        starts.extend(gaps.iter().map(|gap| gap.start));
+        starts.sort_unstable();
+        starts.dedup();
+        let pages: Vec<Range> = starts.iter().map(|&at| page_at(at)).collect();
+        self.reader.prefetch(&pages);
+        let mut rest = Vec::new();
+        for gap in gaps {
+            self.likely(gap, &starts, &mut rest)?;
         }
         let mut pages = 0;
         for gap in rest {
@@ -71,6 +78,27 @@ impl<M: Memory> Search<'_, M> {
         }
         self.found.sort_by_key(|c| c.range.start);
         Ok(self.found)
+    }
+
+    /// Looks where chunks are likely to begin: where a mapping does, or other use ends. Only if
+    /// some are missing afterwards every page of what is left is looked at.
+    fn likely(
+        &mut self,
+        gap: Range,
+        starts: &[u64],
+        rest: &mut Vec<Range>,
+    ) -> Result<(), ReadError> {
+        let mut at = gap.start;
+        while at < gap.end {
+            let start = self.chain(Range { start: at, ..gap })?;
+            let next = starts.partition_point(|&s| s <= start.max(at));
+            let end = starts.get(next).map_or(gap.end, |&next| next.min(gap.end));
+            if start < end {
+                rest.push(Range { start, end });
+            }
+            at = end;
+        }
+        Ok(())
     }
 
     /// What is left of `range` without what is taken.
@@ -97,9 +125,8 @@ impl<M: Memory> Search<'_, M> {
     }
 
     fn complete(&self) -> bool {
-        let Some(said) = self.said else { return false };
-        let bytes: u64 = self.found.iter().map(|c| c.range.len()).sum();
-        self.found.len() as u64 >= said.count && bytes >= said.bytes
+        let found = self.found.len() as u64;
+        self.said.is_some_and(|said| found >= said.count)
     }
 
     /// Takes chunks that follow each other from the start of `gap`. Where they end.

@@ -57,6 +57,11 @@ impl<'a, M: Memory> Reader<'a, M> {
         Ok(self.bytes(at, 16)?.map(|b| (word(b, 0), word(b, 1))))
     }
 
+    /// The run of mapped addresses that holds `at`.
+    pub(crate) fn run(self, at: u64) -> Option<Range> {
+        self.memory.mapped_run(RemoteAddr(at))
+    }
+
     pub(crate) fn prefetch(self, ranges: &[Range]) {
         self.memory.prefetch(ranges);
     }

@@ -164,6 +164,7 @@ impl<M: Memory> Walker<'_, '_, M> {
                 }
                 Header::Torn => {
                     let Some(next) = self.after_tear(at)? else {
+                        at = self.run.range.end;
                         break;
                     };
                     next

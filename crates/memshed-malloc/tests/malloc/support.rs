@@ -206,14 +206,15 @@ impl Program {
         Process::open(self.child.id() as i32).expect("it lives")
     }
 
-    /// Until it is in read(2): then its memory stands still.
+    /// Until each of its threads is in read(2), pause(2) or a futex(2): then its memory stands
+    /// still. Threads of Python must not wait by futex, which is how they wait for their turn, too.
     fn wait_until_it_waits(&self) {
-        let path = format!("/proc/{}/syscall", self.child.id());
-        loop {
-            let call = std::fs::read_to_string(&path).expect("its system call");
-            if call.starts_with("0 0x0 ") {
-                return;
-            }
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let waits = |task: std::io::Result<std::fs::DirEntry>| {
+            let call = task.and_then(|t| std::fs::read_to_string(t.path().join("syscall")));
+            call.is_ok_and(|call| ["0 ", "34 ", "202 "].iter().any(|n| call.starts_with(n)))
+        };
+        while !std::fs::read_dir(&tasks).expect("its threads").all(waits) {
             std::thread::yield_now();
         }
     }
@@ -225,4 +226,32 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An interpreter with packages, in a virtual environment that is made once. `None`, loudly, if it
+/// cannot be made here.
+pub fn python_with(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    let bases = memshed_testing::supported();
+    let base = bases.iter().find(|p| p.version.1 == 12).or(bases.last())?;
+    let label = base.label.replace(' ', "-");
+    let dir = memshed_testing::root().join(format!("target/venvs/{name}-{label}"));
+    let python = dir.join("bin/python");
+    let stamp = dir.join("packages.txt");
+    let wanted = packages.join(" ");
+    if std::fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
+        return Some(python);
+    }
+    let run = |command: &mut Command| command.output().is_ok_and(|o| o.status.success());
+    let mut venv = Command::new(&base.path);
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet"]).args(packages);
+    let made = run(venv.args(["-m", "venv", "--clear"]).arg(&dir)) && run(&mut pip);
+    if !made || std::fs::write(stamp, &wanted).is_err() {
+        eprintln!(
+            "SKIPPED: no virtual environment with {wanted} in {}",
+            dir.display()
+        );
+        return None;
+    }
+    Some(python)
 }
