@@ -6,7 +6,7 @@ use crate::interpreters::Interpreter;
 use crate::layouts::Layout;
 use crate::marks::Marks;
 use crate::problems::Problems;
-use crate::pymalloc::{Arenas, DEBUG_MARK, DEBUG_PREFIX};
+use crate::pymalloc::{Arenas, DEBUG_MARK, DEBUG_MARK_RAW, DEBUG_PREFIX};
 use crate::python::Python;
 use crate::read::Reader;
 use crate::types::Types;
@@ -116,9 +116,14 @@ impl Python {
             let votes = ballot.iter().filter(|v| agrees(table, v)).count();
             votes >= 6 && votes * 4 >= ballot.len() * 3
         })?;
-        // The table comes from malloc, which keeps the size of the chunk before it.
-        let chunk = reader.u64(table.sub(8)).ok()? & !7;
-        let count = (chunk.saturating_sub(8) / u64::from(l.size)).min(MAX_ARENAS);
+        // The table comes from malloc, which keeps the size of the chunk before it; debug hooks
+        // put there how many bytes were asked for.
+        let before = reader.u64(table.sub(8)).ok()?;
+        let bytes = match before {
+            DEBUG_MARK_RAW => reader.u64(table.sub(16)).ok()?.swap_bytes(),
+            chunk => (chunk & !7).saturating_sub(8),
+        };
+        let count = (bytes / u64::from(l.size)).min(MAX_ARENAS);
         Some((table, u32::try_from(count).ok()?))
     }
 

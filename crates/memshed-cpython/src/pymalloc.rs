@@ -21,6 +21,8 @@ pub(crate) const DEBUG_PREFIX: u64 = 16;
 pub(crate) const DEBUG_BYTES: u64 = 24;
 /// The second half of what is before an object: `o` and the marked bytes (`PYMEM_FORBIDDENBYTE`).
 pub(crate) const DEBUG_MARK: u64 = 0xfdfd_fdfd_fdfd_fd6f;
+/// The same before what came by `PyMem_RawMalloc`, with `r`.
+pub(crate) const DEBUG_MARK_RAW: u64 = 0xfdfd_fdfd_fdfd_fd72;
 
 /// An arena in use.
 #[derive(Clone, Copy, Debug)]

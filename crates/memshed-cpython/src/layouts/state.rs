@@ -71,6 +71,10 @@ pub struct Runtime {
     pub extensions: Option<u32>,
     /// `offsetof(_PyRuntimeState, gilstate.autoInterpreterState)`.
     pub gilstate_autointerpreter: u32,
+    /// Where `faulthandler` writes to; static variables before 3.12. `offsetof(_PyRuntimeState, faulthandler.fatal_error.file)`.
+    pub faulthandler_file: Option<u32>,
+    /// The same of `dump_traceback_later`. `offsetof(_PyRuntimeState, faulthandler.thread.file)`.
+    pub faulthandler_later_file: Option<u32>,
     /// `offsetof(_PyRuntimeState, ceval.pending_mainthread)`.
     pub ceval_pending_mainthread: Option<u32>,
 }
