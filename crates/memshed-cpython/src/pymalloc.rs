@@ -120,6 +120,11 @@ impl Arenas {
         })
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.list.len() as u64
+    }
+
     /// Adds the arenas of another interpreter (interpreters that share a GIL share them).
     pub(crate) fn join(&mut self, other: Arenas) {
         if self.list.is_empty() {
@@ -150,7 +155,9 @@ impl Arenas {
             sum.free_pools += u64::from(arena.free_pools);
         }
         sum.free_bytes = sum.free_pools * self.pool_size;
+        let mut in_use = 0;
         for (arena, pool) in self.pools(reader, layout, problems) {
+            in_use += u64::from(pool.used > 0);
             let (used, size) = (u64::from(pool.used), u64::from(pool.block_size));
             table.address.push(pool.start);
             table.arena.push(arena.index);
@@ -169,6 +176,13 @@ impl Arenas {
             sum.blocks += used;
             sum.used_bytes += used * size;
             sum.free_bytes += (u64::from(pool.capacity) - used) * size;
+        }
+        // A thread may have been stopped while it moved a pool from one list to another.
+        if (in_use + sum.free_pools).abs_diff(sum.pools) > 2 {
+            let (free, all) = (sum.free_pools, sum.pools);
+            problems.add("torn-arena", || {
+                format!("{in_use} pools in use and {free} free ones are not {all}")
+            });
         }
         (sum, table)
     }

@@ -96,6 +96,12 @@ impl<'m, M: Memory> Walk<'m, M> {
         if let Some(main) = interpreters.last() {
             let sample = find::sample(reader, layout, main);
             arenas.prefix = find::debug_prefix(reader, layout, &sample);
+            let malloc = || find::is_from_malloc(reader, layout, arenas.prefix, &sample);
+            if arenas.count() == 0 && !malloc() {
+                problems.add("no-arenas", || {
+                    "objects are in neither pymalloc's memory nor glibc's".to_owned()
+                });
+            }
         }
         memory.prefetch(&arenas.ranges());
 
@@ -288,7 +294,9 @@ impl<'m, M: Memory> Walk<'m, M> {
         let (mut pools, table) = self
             .arenas
             .account(reader, self.visitor.layout, &self.problems);
-        pools.raw_blocks = self.python.raw_blocks(reader, &self.interpreters);
+        pools.raw_blocks = self
+            .python
+            .raw_blocks(reader, &self.interpreters, &self.problems);
         (pools, table)
     }
 
