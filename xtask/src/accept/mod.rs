@@ -16,6 +16,7 @@ pub mod look;
 mod objects;
 mod pools;
 mod real;
+mod refused;
 mod speed;
 mod stop;
 mod table;
@@ -55,7 +56,7 @@ enum What {
 /// A row of the table: its name, and how it is measured.
 type Row = (&'static str, fn(&Ground) -> Result<Vec<Finding>>);
 
-const SEE: &[Row] = &[("builds", builds::builds)];
+const SEE: &[Row] = &[("builds", builds::builds), ("refused", refused::refused)];
 
 const FIRST_LIGHT: &[Row] = &[
     ("objects", objects::measure),
