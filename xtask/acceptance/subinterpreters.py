@@ -78,7 +78,8 @@ def tell(directory, malloc_fd):
 parts = [os.path.join(DIRECTORY, str(n)) for n in range(4)]
 for part in parts:
     os.mkdir(part)
-scripts = ["truth.write_truth(%r, False, 2)" % part for part in parts[1:]]
+# What running the script makes is in the youngest generation, with nothing else.
+scripts = ["truth.write_truth(%r, False, 2, youngest=1)" % part for part in parts[1:]]
 held = small.build(SCALE)
 others = [create() for _ in scripts]
 for other in others:
@@ -87,8 +88,8 @@ for other in others:
         "import sys; sys.path.insert(0, %r)\n"
         "import gc, small, truth\n"
         "held = small.build(%d)\n"
-        "gc.collect(); gc.disable()\n"
-        "truth.warm_up()" % (os.path.dirname(os.path.abspath(__file__)), SCALE),
+        "truth.warm_up()\n"
+        "gc.collect(); gc.disable()" % (os.path.dirname(os.path.abspath(__file__)), SCALE),
     )
 gc.collect()
 truth.hold(DIRECTORY, tell=tell)

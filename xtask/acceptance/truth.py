@@ -53,14 +53,18 @@ def type_name(kind):
     return name if module == "builtins" else f"{module}.{name}"
 
 
-def write_truth(directory, edges, malloc_fd):
+def write_truth(directory, edges, malloc_fd, youngest=0):
     """Runs in the copy, where nothing that it creates can be seen from outside."""
     os.dup2(malloc_fd, 2)
     sys._debugmallocstats()
     blocks = sys.getallocatedblocks()
     enabled = gc.isenabled()
     gc.disable()
-    generations = [gc.get_objects(generation=0), gc.get_objects(generation=1), gc.get_objects(generation=2)]
+    generations = [
+        gc.get_objects(generation=0) if youngest == 0 else [],
+        gc.get_objects(generation=1),
+        gc.get_objects(generation=2),
+    ]
     tracked = [found for generation in generations for found in generation]
     counts = [len(generation) for generation in generations]
     # What these calls make themselves is of generation 0, which is listed first.

@@ -6,7 +6,7 @@ use crate::interpreters::Interpreter;
 use crate::layouts::Layout;
 use crate::marks::Marks;
 use crate::problems::Problems;
-use crate::pymalloc::{Arenas, DEBUG_MARK, DEBUG_PREFIX};
+use crate::pymalloc::{Arenas, DEBUG_MARK, DEBUG_MARK_RAW, DEBUG_PREFIX};
 use crate::python::Python;
 use crate::read::Reader;
 use crate::types::Types;
@@ -16,6 +16,8 @@ use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 const VOTERS: usize = 64;
 /// A list of more arenas than this (64 TiB) is no list of arenas.
 const MAX_ARENAS: u64 = 1 << 26;
+/// More blocks than this are misread.
+const MAX_BLOCKS: u64 = 1 << 36;
 /// An interpreter has interned at least so many strings by the time it runs a program.
 const MIN_INTERNED: u64 = 100;
 
@@ -50,7 +52,16 @@ impl Python {
         if table.is_null() {
             return Ok(Arenas::default());
         }
-        Arenas::read(reader, layout, table, count, problems)
+        let found = Arenas::read(reader, layout, table, count, problems)?;
+        if let Some(said) = l.narenas_currently_allocated {
+            let said = reader.u64(state.add(said.into()))?;
+            // A thread may have been stopped while it was given one.
+            if said.abs_diff(found.count()) > 1 {
+                let count = found.count();
+                problems.add("torn-arena", || format!("{count} arenas, not {said}"));
+            }
+        }
+        Ok(found)
     }
 
     /// Larger blocks that `sys.getallocatedblocks()` counts beside pymalloc's own, of all
@@ -59,6 +70,7 @@ impl Python {
         &self,
         reader: Reader<'_, M>,
         interpreters: &[Interpreter],
+        problems: &Problems,
     ) -> Option<u64> {
         let offset = self.layout.interp.obmalloc?;
         let states = interpreters.iter().map(|interpreter| {
@@ -75,7 +87,13 @@ impl Python {
         let counts = states
             .iter()
             .map(|state| reader.u64(state.add(blocks.into())));
-        counts.sum::<Result<u64, _>>().ok()
+        let sum = counts.sum::<Result<u64, _>>().unwrap_or(0);
+        // No interpreter gets by without a large block.
+        if !(1..MAX_BLOCKS).contains(&sum) {
+            problems.add("torn-count", || format!("{sum} larger blocks"));
+            return None;
+        }
+        Some(sum)
     }
 
     /// The static variable `arenas` of 3.11: a word of data is it if the objects in `sample` find
@@ -116,9 +134,14 @@ impl Python {
             let votes = ballot.iter().filter(|v| agrees(table, v)).count();
             votes >= 6 && votes * 4 >= ballot.len() * 3
         })?;
-        // The table comes from malloc, which keeps the size of the chunk before it.
-        let chunk = reader.u64(table.sub(8)).ok()? & !7;
-        let count = (chunk.saturating_sub(8) / u64::from(l.size)).min(MAX_ARENAS);
+        // The table comes from malloc, which keeps the size of the chunk before it; debug hooks
+        // put there how many bytes were asked for.
+        let before = reader.u64(table.sub(8)).ok()?;
+        let bytes = match before {
+            DEBUG_MARK_RAW => reader.u64(table.sub(16)).ok()?.swap_bytes(),
+            chunk => (chunk & !7).saturating_sub(8),
+        };
+        let count = (bytes / u64::from(l.size)).min(MAX_ARENAS);
         Some((table, u32::try_from(count).ok()?))
     }
 
@@ -197,6 +220,25 @@ pub(crate) fn debug_prefix<M: Memory>(
         true => DEBUG_PREFIX,
         false => 0,
     }
+}
+
+/// Whether most of the objects in `sample` have a chunk's size before them, as glibc's malloc puts
+/// it: then there need not be any arenas.
+pub(crate) fn is_from_malloc<M: Memory>(
+    reader: Reader<'_, M>,
+    layout: &Layout,
+    prefix: u64,
+    sample: &[RemoteAddr],
+) -> bool {
+    let head = u64::from(layout.gc.head_size) + prefix + 8;
+    let sized = |at: &&RemoteAddr| {
+        let before = |bytes| {
+            let word = reader.u64(at.sub(head + bytes)).unwrap_or(0);
+            (32..1 << 20).contains(&word) && word & 8 == 0
+        };
+        before(0) || before(16)
+    };
+    sample.iter().filter(sized).count() * 4 >= sample.len() * 3
 }
 
 /// Up to `limit` objects of each of the collector's lists, the oldest generation first.

@@ -172,7 +172,12 @@ fn threads<M: Memory>(
     let mut at = reader.pointer(interpreter.add(layout.interp.threads_head.into()))?;
     while !at.is_null() && list.len() < MAX_THREADS {
         match read_thread(reader, layout, main, at) {
-            Ok(thread) => list.push(thread),
+            Ok(thread) => {
+                if !runs_code(reader, layout, thread.frame) {
+                    problems.add("torn-thread", || format!("thread state at {at}: no frame"));
+                }
+                list.push(thread);
+            }
             Err(error) => problems.add("torn-thread", || format!("thread state at {at}: {error}")),
         }
         at = match reader.pointer(at.add(l.next.into())) {
@@ -181,6 +186,25 @@ fn threads<M: Memory>(
         };
     }
     Ok(list)
+}
+
+/// Whether a thread's frame, if it has one, runs code: that of the program, or none of its own.
+fn runs_code<M: Memory>(reader: Reader<'_, M>, layout: &Layout, frame: RemoteAddr) -> bool {
+    if frame.is_null() {
+        return true;
+    }
+    let of = reader
+        .pointer(frame.add(layout.frame.f_code.into()))
+        .and_then(|code| {
+            // From 3.14 on the low bits are a tag.
+            let code = RemoteAddr(code.0 & !3);
+            reader.pointer(code.add(layout.object.ob_type.into()))
+        });
+    let name = of.and_then(|of| {
+        let name = reader.pointer(of.add(layout.ty.tp_name.into()))?;
+        reader.c_string(name, 16)
+    });
+    name.is_ok_and(|name| name == "code" || name == "NoneType")
 }
 
 fn read_thread<M: Memory>(

@@ -27,6 +27,8 @@ mod roots;
 mod shapes;
 mod sizes;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod types;
 mod values;
 mod walk;

@@ -145,6 +145,12 @@ impl Python {
         if !collecting && closed + 1 < heads.len() {
             return Err(wrong("the collector's lists are not lists"));
         }
+        if !self.has_lists(reader, interpreter)? {
+            return Err(wrong("the collector's garbage and callbacks are not lists"));
+        }
+        if !self.owns_threads(reader, interpreter)? {
+            return Err(wrong("its threads are not its own"));
+        }
         let gc = interpreter.read_gc(reader, &self.layout, [0; 4])?;
         let enabled = interpreter
             .gc(&self.layout)
@@ -155,6 +161,54 @@ impl Python {
             });
         sane.then_some(())
             .ok_or_else(|| wrong("the collector's settings make no sense"))
+    }
+}
+
+impl Python {
+    /// Whether `gc.garbage` and `gc.callbacks`, which end the collector's state, are lists; NULL
+    /// while the interpreter begins or ends.
+    fn has_lists<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        interpreter: &Interpreter,
+    ) -> Result<bool, ReadError> {
+        let (l, gc) = (&self.layout, interpreter.gc(&self.layout));
+        for offset in [l.gc.garbage, l.gc.callbacks] {
+            let list = reader.pointer(gc.add(offset.into()))?;
+            if list.is_null() {
+                continue;
+            }
+            let of = reader.pointer(list.add(l.object.ob_type.into()));
+            let flags = of.and_then(|of| reader.u32(of.add(l.ty.tp_flags.into())));
+            if !flags.is_ok_and(|flags| flags & l.flags.list_subclass != 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether its threads say that they are its own, and are linked both ways.
+    fn owns_threads<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        interpreter: &Interpreter,
+    ) -> Result<bool, ReadError> {
+        let l = &self.layout.tstate;
+        let mut before = RemoteAddr::NULL;
+        for thread in &interpreter.threads {
+            let owner = reader.pointer(thread.at.add(l.interp.into()))?;
+            if owner != interpreter.at || reader.pointer(thread.at.add(l.prev.into()))? != before {
+                return Ok(false);
+            }
+            before = thread.at;
+        }
+        // One that runs has a thread, and one that was just made may have none.
+        let main = reader.pointer(
+            self.program
+                .runtime
+                .add(self.layout.runtime.interpreters_main.into()),
+        )?;
+        Ok(!interpreter.threads.is_empty() || main != interpreter.at)
     }
 }
 

@@ -38,6 +38,7 @@ impl<M: Memory> Visitor<'_, M> {
             roots.extend(self.slot_roots(interpreter.at, slot, kind, "interpreter"));
         }
         roots.extend(self.atexit_functions(interpreter));
+        roots.extend(self.runtime_roots(interpreter));
         roots
     }
 
@@ -63,6 +64,24 @@ impl<M: Memory> Visitor<'_, M> {
         });
         roots.sort_by_key(|root| root.name != "__main__");
         roots
+    }
+
+    /// What the process-wide state owns.
+    fn runtime_roots(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+        let l = &self.layout.runtime;
+        let runtime = interpreter.at.add(self.layout.interp.runtime.into());
+        let runtime = self.reader.pointer(runtime).unwrap_or_default();
+        let files = [l.faulthandler_file, l.faulthandler_later_file];
+        let files = files.into_iter().flatten().map(|offset| {
+            let object = self.reader.pointer(runtime.add(offset.into()));
+            RawRoot {
+                object: object.unwrap_or_default(),
+                kind: RootKind::Interpreter,
+                name: "faulthandler's file".to_owned(),
+                namespace: false,
+            }
+        });
+        files.filter(|root| !root.object.is_null()).collect()
     }
 
     /// What was registered with `atexit`: from 3.10 to 3.13 an array of C structs.

@@ -98,6 +98,12 @@ impl<'m, M: Memory> Walk<'m, M> {
         if let Some(main) = interpreters.last() {
             let sample = find::sample(reader, layout, main);
             arenas.prefix = find::debug_prefix(reader, layout, &sample);
+            let malloc = || find::is_from_malloc(reader, layout, arenas.prefix, &sample);
+            if arenas.count() == 0 && !malloc() {
+                problems.add("no-arenas", || {
+                    "objects are in neither pymalloc's memory nor glibc's".to_owned()
+                });
+            }
         }
         memory.prefetch(&arenas.ranges());
         arenas.find_sparse(reader, layout);
@@ -236,7 +242,9 @@ impl<'m, M: Memory> Walk<'m, M> {
             .account(reader, layout, owners, &resident, &self.problems);
         pools.sum.releasable.malloc = around.trimmable_bytes();
         pools.sum.releasable_bytes = pools.sum.releasable.total();
-        pools.sum.raw_blocks = self.python.raw_blocks(reader, &self.interpreters);
+        pools.sum.raw_blocks = self
+            .python
+            .raw_blocks(reader, &self.interpreters, &self.problems);
         let account = Account {
             around,
             ledger,

@@ -1,6 +1,10 @@
 //! The interpreters that tests and chores run on. A development dependency only: no room of the
 //! product may depend on it.
 
+mod copy;
+
+pub use copy::Copy;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

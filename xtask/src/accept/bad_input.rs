@@ -76,7 +76,7 @@ fn memshed(ground: &Ground, args: &[&str]) -> Result<Output> {
 }
 
 /// `inspect PID -o` is refused, and leaves the directory of its output empty.
-fn refuses_pid(ground: &Ground, pid: i32) -> Result<String> {
+pub fn refuses_pid(ground: &Ground, pid: i32) -> Result<String> {
     let dir = ground.scratch("bad")?;
     let out = dir.join("out.json");
     let said = refused(&memshed(

@@ -133,7 +133,8 @@ impl Libraries {
         let ask = "import sys, sysconfig as s\n\
                    v = s.get_config_var\n\
                    print(s.get_path('include'), v('LIBDIR'), v('LDVERSION'), v('LIBPL'), sys.base_prefix, sep='\\n')\n\
-                   print(v('LIBS') or '', v('SYSLIBS') or '')";
+                   words = [*(v('LIBS') or '').split(), *(v('SYSLIBS') or '').split()]\n\
+                   print(*words, *(w for w in (v('MODLIBS') or '').split() if w.startswith('-l')))";
         let asked = Command::new(&python.path)
             .args(["-I", "-c", ask])
             .output()?;

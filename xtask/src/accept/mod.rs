@@ -16,6 +16,7 @@ pub mod look;
 mod objects;
 mod pools;
 mod real;
+mod refused;
 mod see;
 mod speed;
 mod stop;
@@ -88,6 +89,7 @@ const FIRST_LIGHT: &[Row] = &[
 const SEE: &[Row] = &[
     ("objects", objects::measure),
     ("builds", builds::builds),
+    ("refused", refused::refused),
     ("blocks", see::blocks::measure),
     ("edges", edges::measure),
     ("account", see::account::measure),

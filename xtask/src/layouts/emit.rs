@@ -40,8 +40,32 @@ pub fn shape(name: &str, blocks: &[Block]) -> Result<String> {
             writeln!(text, "    pub {}: {ty},", field.name)?;
         }
         text.push_str("}\n\n");
+        if name == "state" || name == "alloc" {
+            text += &each(rust, block, &versions)?;
+        }
     }
     formatted(&text)
+}
+
+/// For tests: a function that shows every field of a struct, with its name.
+fn each(rust: &str, block: &Block, versions: &[Version]) -> Result<String> {
+    let mut text = format!(
+        "#[cfg(test)]\nimpl {rust} {{\n\
+         #[allow(dead_code)]\n\
+         pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {{\n"
+    );
+    for field in &block.fields {
+        let name = &field.name;
+        match block.always(field, versions) {
+            true => writeln!(text, "see({name:?}, &mut self.{name});")?,
+            false => writeln!(
+                text,
+                "if let Some(field) = &mut self.{name} {{ see({name:?}, field); }}"
+            )?,
+        }
+    }
+    text.push_str("}\n}\n\n");
+    Ok(text)
 }
 
 /// What a field is, from its prose or from the expressions it was made of.

@@ -35,6 +35,47 @@ pub struct Obmalloc {
     pub small_request_threshold: u32,
 }
 
+#[cfg(test)]
+impl Obmalloc {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.size {
+            see("size", field);
+        }
+        if let Some(field) = &mut self.usedpools {
+            see("usedpools", field);
+        }
+        if let Some(field) = &mut self.arenas {
+            see("arenas", field);
+        }
+        if let Some(field) = &mut self.maxarenas {
+            see("maxarenas", field);
+        }
+        if let Some(field) = &mut self.unused_arena_objects {
+            see("unused_arena_objects", field);
+        }
+        if let Some(field) = &mut self.usable_arenas {
+            see("usable_arenas", field);
+        }
+        if let Some(field) = &mut self.narenas_currently_allocated {
+            see("narenas_currently_allocated", field);
+        }
+        if let Some(field) = &mut self.narenas_highwater {
+            see("narenas_highwater", field);
+        }
+        if let Some(field) = &mut self.raw_allocated_blocks {
+            see("raw_allocated_blocks", field);
+        }
+        if let Some(field) = &mut self.arena_map_root {
+            see("arena_map_root", field);
+        }
+        see("arena_size", &mut self.arena_size);
+        see("pool_size", &mut self.pool_size);
+        see("alignment", &mut self.alignment);
+        see("small_request_threshold", &mut self.small_request_threshold);
+    }
+}
+
 /// One piece of pools: 256 KiB in 3.9, then 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arena {
@@ -54,6 +95,21 @@ pub struct Arena {
     pub nextarena: u32,
     /// `offsetof(struct arena_object, prevarena)`.
     pub prevarena: u32,
+}
+
+#[cfg(test)]
+impl Arena {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        see("address", &mut self.address);
+        see("pool_address", &mut self.pool_address);
+        see("nfreepools", &mut self.nfreepools);
+        see("ntotalpools", &mut self.ntotalpools);
+        see("freepools", &mut self.freepools);
+        see("nextarena", &mut self.nextarena);
+        see("prevarena", &mut self.prevarena);
+    }
 }
 
 /// The head of a pool of equal blocks.
@@ -77,4 +133,20 @@ pub struct Pool {
     pub nextoffset: u32,
     /// `offsetof(struct pool_header, maxnextoffset)`.
     pub maxnextoffset: u32,
+}
+
+#[cfg(test)]
+impl Pool {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        see("count", &mut self.count);
+        see("freeblock", &mut self.freeblock);
+        see("nextpool", &mut self.nextpool);
+        see("prevpool", &mut self.prevpool);
+        see("arenaindex", &mut self.arenaindex);
+        see("szidx", &mut self.szidx);
+        see("nextoffset", &mut self.nextoffset);
+        see("maxnextoffset", &mut self.maxnextoffset);
+    }
 }

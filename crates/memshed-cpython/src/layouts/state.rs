@@ -71,8 +71,108 @@ pub struct Runtime {
     pub extensions: Option<u32>,
     /// `offsetof(_PyRuntimeState, gilstate.autoInterpreterState)`.
     pub gilstate_autointerpreter: u32,
+    /// Where `faulthandler` writes to; static variables before 3.12. `offsetof(_PyRuntimeState, faulthandler.fatal_error.file)`.
+    pub faulthandler_file: Option<u32>,
+    /// The same of `dump_traceback_later`. `offsetof(_PyRuntimeState, faulthandler.thread.file)`.
+    pub faulthandler_later_file: Option<u32>,
     /// `offsetof(_PyRuntimeState, ceval.pending_mainthread)`.
     pub ceval_pending_mainthread: Option<u32>,
+}
+
+#[cfg(test)]
+impl Runtime {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        see("initialized", &mut self.initialized);
+        see("core_initialized", &mut self.core_initialized);
+        see("finalizing", &mut self.finalizing);
+        see("interpreters_head", &mut self.interpreters_head);
+        see("interpreters_main", &mut self.interpreters_main);
+        see("main_thread", &mut self.main_thread);
+        if let Some(field) = &mut self.main_interpreter {
+            see("main_interpreter", field);
+        }
+        if let Some(field) = &mut self.unicode_next_index {
+            see("unicode_next_index", field);
+        }
+        if let Some(field) = &mut self.interned_strings {
+            see("interned_strings", field);
+        }
+        if let Some(field) = &mut self.static_objects {
+            see("static_objects", field);
+        }
+        if let Some(field) = &mut self.static_objects_size {
+            see("static_objects_size", field);
+        }
+        if let Some(field) = &mut self.small_ints {
+            see("small_ints", field);
+        }
+        see("small_ints_count", &mut self.small_ints_count);
+        see("small_ints_stride", &mut self.small_ints_stride);
+        if let Some(field) = &mut self.bytes_empty {
+            see("bytes_empty", field);
+        }
+        if let Some(field) = &mut self.bytes_characters {
+            see("bytes_characters", field);
+        }
+        if let Some(field) = &mut self.bytes_characters_stride {
+            see("bytes_characters_stride", field);
+        }
+        if let Some(field) = &mut self.strings {
+            see("strings", field);
+        }
+        if let Some(field) = &mut self.strings_size {
+            see("strings_size", field);
+        }
+        if let Some(field) = &mut self.strings_ascii {
+            see("strings_ascii", field);
+        }
+        if let Some(field) = &mut self.strings_ascii_stride {
+            see("strings_ascii_stride", field);
+        }
+        if let Some(field) = &mut self.strings_latin1 {
+            see("strings_latin1", field);
+        }
+        if let Some(field) = &mut self.strings_latin1_stride {
+            see("strings_latin1_stride", field);
+        }
+        if let Some(field) = &mut self.tuple_empty {
+            see("tuple_empty", field);
+        }
+        if let Some(field) = &mut self.hamt_bitmap_node_empty {
+            see("hamt_bitmap_node_empty", field);
+        }
+        if let Some(field) = &mut self.context_token_missing {
+            see("context_token_missing", field);
+        }
+        if let Some(field) = &mut self.managed_static_types {
+            see("managed_static_types", field);
+        }
+        if let Some(field) = &mut self.managed_static_types_count {
+            see("managed_static_types_count", field);
+        }
+        if let Some(field) = &mut self.managed_static_types_stride {
+            see("managed_static_types_stride", field);
+        }
+        see("audit_hooks", &mut self.audit_hooks);
+        if let Some(field) = &mut self.extensions {
+            see("extensions", field);
+        }
+        see(
+            "gilstate_autointerpreter",
+            &mut self.gilstate_autointerpreter,
+        );
+        if let Some(field) = &mut self.faulthandler_file {
+            see("faulthandler_file", field);
+        }
+        if let Some(field) = &mut self.faulthandler_later_file {
+            see("faulthandler_later_file", field);
+        }
+        if let Some(field) = &mut self.ceval_pending_mainthread {
+            see("ceval_pending_mainthread", field);
+        }
+    }
 }
 
 /// One interpreter. Fields that sit after `obmalloc` have moved in patch releases: check by shape.
@@ -216,6 +316,155 @@ pub struct Interp {
     pub mem_free_queue: Option<u32>,
 }
 
+#[cfg(test)]
+impl Interp {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        see("next", &mut self.next);
+        see("id", &mut self.id);
+        see("finalizing", &mut self.finalizing);
+        see("gc", &mut self.gc);
+        see("threads_head", &mut self.threads_head);
+        if let Some(field) = &mut self.threads_main {
+            see("threads_main", field);
+        }
+        see("threads_count", &mut self.threads_count);
+        see("runtime", &mut self.runtime);
+        see("sysdict", &mut self.sysdict);
+        see("builtins", &mut self.builtins);
+        see("modules", &mut self.modules);
+        see("modules_by_index", &mut self.modules_by_index);
+        see("importlib", &mut self.importlib);
+        see("import_func", &mut self.import_func);
+        see("dict", &mut self.dict);
+        see("codec_search_path", &mut self.codec_search_path);
+        see("codec_search_cache", &mut self.codec_search_cache);
+        see("codec_error_registry", &mut self.codec_error_registry);
+        see("config", &mut self.config);
+        see("config_size", &mut self.config_size);
+        if let Some(field) = &mut self.sysdict_copy {
+            see("sysdict_copy", field);
+        }
+        see("builtins_copy", &mut self.builtins_copy);
+        see("eval_frame", &mut self.eval_frame);
+        see("before_forkers", &mut self.before_forkers);
+        see("after_forkers_parent", &mut self.after_forkers_parent);
+        see("after_forkers_child", &mut self.after_forkers_child);
+        see("warnings_filters", &mut self.warnings_filters);
+        see("warnings_once_registry", &mut self.warnings_once_registry);
+        see("warnings_default_action", &mut self.warnings_default_action);
+        if let Some(field) = &mut self.warnings_context {
+            see("warnings_context", field);
+        }
+        if let Some(field) = &mut self.atexit_callbacks {
+            see("atexit_callbacks", field);
+        }
+        if let Some(field) = &mut self.atexit_ncallbacks {
+            see("atexit_ncallbacks", field);
+        }
+        if let Some(field) = &mut self.atexit_ll_callbacks {
+            see("atexit_ll_callbacks", field);
+        }
+        see("audit_hooks", &mut self.audit_hooks);
+        if let Some(field) = &mut self.obmalloc {
+            see("obmalloc", field);
+        }
+        see("ceval", &mut self.ceval);
+        see("ceval_pending", &mut self.ceval_pending);
+        if let Some(field) = &mut self.ceval_gil {
+            see("ceval_gil", field);
+        }
+        if let Some(field) = &mut self.gil_runtime_state {
+            see("gil_runtime_state", field);
+        }
+        if let Some(field) = &mut self.unicode_ids_size {
+            see("unicode_ids_size", field);
+        }
+        if let Some(field) = &mut self.unicode_ids_array {
+            see("unicode_ids_array", field);
+        }
+        if let Some(field) = &mut self.interned_strings {
+            see("interned_strings", field);
+        }
+        if let Some(field) = &mut self.types {
+            see("types", field);
+        }
+        if let Some(field) = &mut self.types_builtins {
+            see("types_builtins", field);
+        }
+        if let Some(field) = &mut self.types_builtins_used {
+            see("types_builtins_used", field);
+        }
+        if let Some(field) = &mut self.types_builtins_capacity {
+            see("types_builtins_capacity", field);
+        }
+        if let Some(field) = &mut self.types_extensions {
+            see("types_extensions", field);
+        }
+        if let Some(field) = &mut self.types_extensions_used {
+            see("types_extensions_used", field);
+        }
+        if let Some(field) = &mut self.types_extensions_next {
+            see("types_extensions_next", field);
+        }
+        if let Some(field) = &mut self.types_extensions_capacity {
+            see("types_extensions_capacity", field);
+        }
+        if let Some(field) = &mut self.type_cache {
+            see("type_cache", field);
+        }
+        if let Some(field) = &mut self.type_cache_entries {
+            see("type_cache_entries", field);
+        }
+        if let Some(field) = &mut self.object_state {
+            see("object_state", field);
+        }
+        if let Some(field) = &mut self.dict_state {
+            see("dict_state", field);
+        }
+        if let Some(field) = &mut self.callable_cache {
+            see("callable_cache", field);
+        }
+        if let Some(field) = &mut self.callable_cache_count {
+            see("callable_cache_count", field);
+        }
+        if let Some(field) = &mut self.func_state {
+            see("func_state", field);
+        }
+        if let Some(field) = &mut self.func_version_cache {
+            see("func_version_cache", field);
+        }
+        if let Some(field) = &mut self.static_objects {
+            see("static_objects", field);
+        }
+        if let Some(field) = &mut self.static_objects_size {
+            see("static_objects_size", field);
+        }
+        if let Some(field) = &mut self.hamt_empty {
+            see("hamt_empty", field);
+        }
+        if let Some(field) = &mut self.last_resort_memory_error {
+            see("last_resort_memory_error", field);
+        }
+        if let Some(field) = &mut self.initial_thread {
+            see("initial_thread", field);
+        }
+        if let Some(field) = &mut self.executor_list_head {
+            see("executor_list_head", field);
+        }
+        if let Some(field) = &mut self.asyncio_tasks_head {
+            see("asyncio_tasks_head", field);
+        }
+        if let Some(field) = &mut self.xi {
+            see("xi", field);
+        }
+        if let Some(field) = &mut self.mem_free_queue {
+            see("mem_free_queue", field);
+        }
+    }
+}
+
 /// One entry of the method cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeCacheEntry {
@@ -227,6 +476,25 @@ pub struct TypeCacheEntry {
     pub name: Option<u32>,
     /// `offsetof(struct type_cache_entry, value)`.
     pub value: Option<u32>,
+}
+
+#[cfg(test)]
+impl TypeCacheEntry {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.size {
+            see("size", field);
+        }
+        if let Some(field) = &mut self.version {
+            see("version", field);
+        }
+        if let Some(field) = &mut self.name {
+            see("name", field);
+        }
+        if let Some(field) = &mut self.value {
+            see("value", field);
+        }
+    }
 }
 
 /// Per-interpreter state of a static builtin type.
@@ -242,6 +510,28 @@ pub struct StaticType {
     pub tp_subclasses: Option<u32>,
     /// `offsetof(managed_static_type_state, tp_weaklist)`.
     pub tp_weaklist: Option<u32>,
+}
+
+#[cfg(test)]
+impl StaticType {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.size {
+            see("size", field);
+        }
+        if let Some(field) = &mut self.ty {
+            see("ty", field);
+        }
+        if let Some(field) = &mut self.tp_dict {
+            see("tp_dict", field);
+        }
+        if let Some(field) = &mut self.tp_subclasses {
+            see("tp_subclasses", field);
+        }
+        if let Some(field) = &mut self.tp_weaklist {
+            see("tp_weaklist", field);
+        }
+    }
 }
 
 /// Collector state, `interp.gc`.
@@ -309,6 +599,70 @@ pub struct Gc {
     pub phase: Option<u32>,
     /// Bytes of the header before every collectable object. `sizeof(PyGC_Head)`.
     pub head_size: u32,
+}
+
+#[cfg(test)]
+impl Gc {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        if let Some(field) = &mut self.delete_later {
+            see("delete_later", field);
+        }
+        see("enabled", &mut self.enabled);
+        see("generations", &mut self.generations);
+        see("generation_count", &mut self.generation_count);
+        see("generation_stride", &mut self.generation_stride);
+        see("generation_head", &mut self.generation_head);
+        see("generation_threshold", &mut self.generation_threshold);
+        see("generation_counter", &mut self.generation_counter);
+        see("permanent_generation", &mut self.permanent_generation);
+        see("generation_stats", &mut self.generation_stats);
+        if let Some(field) = &mut self.young_stats {
+            see("young_stats", field);
+        }
+        if let Some(field) = &mut self.young_stats_index {
+            see("young_stats_index", field);
+        }
+        if let Some(field) = &mut self.old_stats {
+            see("old_stats", field);
+        }
+        if let Some(field) = &mut self.old_stats_index {
+            see("old_stats_index", field);
+        }
+        if let Some(field) = &mut self.old_stats_stride {
+            see("old_stats_stride", field);
+        }
+        if let Some(field) = &mut self.generation_stats_count {
+            see("generation_stats_count", field);
+        }
+        see("stats_stride", &mut self.stats_stride);
+        see("stats_collections", &mut self.stats_collections);
+        see("stats_collected", &mut self.stats_collected);
+        see("stats_uncollectable", &mut self.stats_uncollectable);
+        see("collecting", &mut self.collecting);
+        see("garbage", &mut self.garbage);
+        see("callbacks", &mut self.callbacks);
+        if let Some(field) = &mut self.long_lived_total {
+            see("long_lived_total", field);
+        }
+        if let Some(field) = &mut self.long_lived_pending {
+            see("long_lived_pending", field);
+        }
+        if let Some(field) = &mut self.heap_size {
+            see("heap_size", field);
+        }
+        if let Some(field) = &mut self.work_to_do {
+            see("work_to_do", field);
+        }
+        if let Some(field) = &mut self.visited_space {
+            see("visited_space", field);
+        }
+        if let Some(field) = &mut self.phase {
+            see("phase", field);
+        }
+        see("head_size", &mut self.head_size);
+    }
 }
 
 /// One thread's state.
@@ -388,6 +742,87 @@ pub struct Tstate {
     pub asyncio_tasks_head: Option<u32>,
 }
 
+#[cfg(test)]
+impl Tstate {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        see("impl_size", &mut self.impl_size);
+        see("prev", &mut self.prev);
+        see("next", &mut self.next);
+        see("interp", &mut self.interp);
+        if let Some(field) = &mut self.status {
+            see("status", field);
+        }
+        see("thread_id", &mut self.thread_id);
+        if let Some(field) = &mut self.native_thread_id {
+            see("native_thread_id", field);
+        }
+        see("id", &mut self.id);
+        if let Some(field) = &mut self.cframe {
+            see("cframe", field);
+        }
+        if let Some(field) = &mut self.cframe_current_frame {
+            see("cframe_current_frame", field);
+        }
+        if let Some(field) = &mut self.current_frame {
+            see("current_frame", field);
+        }
+        see("dict", &mut self.dict);
+        see("context", &mut self.context);
+        see("exc_info", &mut self.exc_info);
+        see("exc_state", &mut self.exc_state);
+        if let Some(field) = &mut self.curexc_type {
+            see("curexc_type", field);
+        }
+        if let Some(field) = &mut self.curexc_value {
+            see("curexc_value", field);
+        }
+        if let Some(field) = &mut self.curexc_traceback {
+            see("curexc_traceback", field);
+        }
+        if let Some(field) = &mut self.current_exception {
+            see("current_exception", field);
+        }
+        see("async_exc", &mut self.async_exc);
+        see("c_profileobj", &mut self.c_profileobj);
+        see("c_traceobj", &mut self.c_traceobj);
+        see("async_gen_firstiter", &mut self.async_gen_firstiter);
+        see("async_gen_finalizer", &mut self.async_gen_finalizer);
+        if let Some(field) = &mut self.datastack_chunk {
+            see("datastack_chunk", field);
+        }
+        if let Some(field) = &mut self.datastack_top {
+            see("datastack_top", field);
+        }
+        if let Some(field) = &mut self.datastack_limit {
+            see("datastack_limit", field);
+        }
+        if let Some(field) = &mut self.datastack_cached_chunk {
+            see("datastack_cached_chunk", field);
+        }
+        see("delete_later", &mut self.delete_later);
+        if let Some(field) = &mut self.current_executor {
+            see("current_executor", field);
+        }
+        if let Some(field) = &mut self.threading_local_key {
+            see("threading_local_key", field);
+        }
+        if let Some(field) = &mut self.threading_local_sentinel {
+            see("threading_local_sentinel", field);
+        }
+        if let Some(field) = &mut self.asyncio_running_loop {
+            see("asyncio_running_loop", field);
+        }
+        if let Some(field) = &mut self.asyncio_running_task {
+            see("asyncio_running_task", field);
+        }
+        if let Some(field) = &mut self.asyncio_tasks_head {
+            see("asyncio_tasks_head", field);
+        }
+    }
+}
+
 /// One entry of the stack of handled exceptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrStackItem {
@@ -403,6 +838,22 @@ pub struct ErrStackItem {
     pub previous_item: u32,
 }
 
+#[cfg(test)]
+impl ErrStackItem {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("size", &mut self.size);
+        if let Some(field) = &mut self.exc_type {
+            see("exc_type", field);
+        }
+        see("exc_value", &mut self.exc_value);
+        if let Some(field) = &mut self.exc_traceback {
+            see("exc_traceback", field);
+        }
+        see("previous_item", &mut self.previous_item);
+    }
+}
+
 /// One piece of a thread's data stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackChunk {
@@ -414,6 +865,25 @@ pub struct StackChunk {
     pub top: Option<u32>,
     /// `offsetof(_PyStackChunk, data)`.
     pub data: Option<u32>,
+}
+
+#[cfg(test)]
+impl StackChunk {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.previous {
+            see("previous", field);
+        }
+        if let Some(field) = &mut self.size {
+            see("size", field);
+        }
+        if let Some(field) = &mut self.top {
+            see("top", field);
+        }
+        if let Some(field) = &mut self.data {
+            see("data", field);
+        }
+    }
 }
 
 /// `_Py_hashtable_t`, which holds the static interned strings.
@@ -433,6 +903,31 @@ pub struct Hashtable {
     pub entry_value: Option<u32>,
 }
 
+#[cfg(test)]
+impl Hashtable {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.nentries {
+            see("nentries", field);
+        }
+        if let Some(field) = &mut self.nbuckets {
+            see("nbuckets", field);
+        }
+        if let Some(field) = &mut self.buckets {
+            see("buckets", field);
+        }
+        if let Some(field) = &mut self.entry_next {
+            see("entry_next", field);
+        }
+        if let Some(field) = &mut self.entry_key {
+            see("entry_key", field);
+        }
+        if let Some(field) = &mut self.entry_value {
+            see("entry_value", field);
+        }
+    }
+}
+
 /// One function registered with `atexit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AtexitCallback {
@@ -442,4 +937,20 @@ pub struct AtexitCallback {
     pub args: Option<u32>,
     /// `offsetof(atexit_py_callback, kwargs)`.
     pub kwargs: Option<u32>,
+}
+
+#[cfg(test)]
+impl AtexitCallback {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.func {
+            see("func", field);
+        }
+        if let Some(field) = &mut self.args {
+            see("args", field);
+        }
+        if let Some(field) = &mut self.kwargs {
+            see("kwargs", field);
+        }
+    }
 }

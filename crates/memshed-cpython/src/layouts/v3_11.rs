@@ -46,6 +46,8 @@ pub const V3_11: Layout = Layout {
         audit_hooks: 656,
         extensions: None,
         gilstate_autointerpreter: 584,
+        faulthandler_file: None,
+        faulthandler_later_file: None,
         ceval_pending_mainthread: None,
     },
     interp: Interp {

@@ -46,6 +46,8 @@ pub const V3_12: Layout = Layout {
         audit_hooks: 3064,
         extensions: Some(1928),
         gilstate_autointerpreter: 2568,
+        faulthandler_file: Some(2608),
+        faulthandler_later_file: Some(2632),
         ceval_pending_mainthread: Some(2016),
     },
     interp: Interp {

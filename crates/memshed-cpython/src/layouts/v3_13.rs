@@ -46,6 +46,8 @@ pub const V3_13: Layout = Layout {
         audit_hooks: 10424,
         extensions: Some(2544),
         gilstate_autointerpreter: 9888,
+        faulthandler_file: Some(9920),
+        faulthandler_later_file: Some(9944),
         ceval_pending_mainthread: Some(2640),
     },
     interp: Interp {

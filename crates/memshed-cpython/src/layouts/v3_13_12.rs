@@ -30,6 +30,8 @@ pub const V3_13_12: Layout = {
     l.runtime.managed_static_types = Some(10496);
     l.runtime.audit_hooks = 10448;
     l.runtime.gilstate_autointerpreter = 9912;
+    l.runtime.faulthandler_file = Some(9944);
+    l.runtime.faulthandler_later_file = Some(9968);
     l.runtime.ceval_pending_mainthread = Some(2664);
     l
 };

@@ -46,6 +46,8 @@ pub const V3_14: Layout = Layout {
         audit_hooks: 10640,
         extensions: Some(2728),
         gilstate_autointerpreter: 10096,
+        faulthandler_file: Some(10128),
+        faulthandler_later_file: Some(10160),
         ceval_pending_mainthread: Some(2848),
     },
     interp: Interp {

@@ -46,6 +46,8 @@ pub const V3_15: Layout = Layout {
         audit_hooks: 10760,
         extensions: Some(2848),
         gilstate_autointerpreter: 10216,
+        faulthandler_file: Some(10248),
+        faulthandler_later_file: Some(10288),
         ceval_pending_mainthread: Some(2976),
     },
     interp: Interp {

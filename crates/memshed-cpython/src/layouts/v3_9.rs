@@ -46,6 +46,8 @@ pub const V3_9: Layout = Layout {
         audit_hooks: 648,
         extensions: None,
         gilstate_autointerpreter: 576,
+        faulthandler_file: None,
+        faulthandler_later_file: None,
         ceval_pending_mainthread: None,
     },
     interp: Interp {

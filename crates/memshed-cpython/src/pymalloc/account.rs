@@ -106,6 +106,14 @@ impl Arenas {
         for part in &mut parts {
             whole.add(part);
         }
+        // A thread may have been stopped while it moved a pool from one list to another.
+        let in_use = whole.table.used.iter().filter(|&&used| used > 0).count() as u64;
+        let (free, all) = (whole.sum.free_pools, whole.sum.pools);
+        if (in_use + free).abs_diff(all) > 2 {
+            problems.add("torn-arena", || {
+                format!("{in_use} pools in use and {free} free ones are not {all}")
+            });
+        }
         whole.sum.arena_bytes = layout.obmalloc.arena_size.into();
         whole.sum.pool_bytes = self.pool_size();
         whole.sum.releasable_bytes = whole.sum.releasable.total();

@@ -162,6 +162,11 @@ impl Arenas {
         self.pool_of(reader, layout, at)?.1.block_of(at)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.list.len() as u64
+    }
+
     /// All arenas, in order of address.
     pub(crate) fn list(&self) -> &[Arena] {
         &self.list

@@ -22,3 +22,5 @@ pub(crate) const PAGE: u64 = 4096;
 pub(crate) const DEBUG_PREFIX: u64 = 16;
 /// The second half of what is before an object: `o` and the marked bytes (`PYMEM_FORBIDDENBYTE`).
 pub(crate) const DEBUG_MARK: u64 = 0xfdfd_fdfd_fdfd_fd6f;
+/// The same before what came by `PyMem_RawMalloc`, with `r`.
+pub(crate) const DEBUG_MARK_RAW: u64 = 0xfdfd_fdfd_fdfd_fd72;
