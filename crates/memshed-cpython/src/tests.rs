@@ -61,7 +61,7 @@ fn look(python: &Python, layout: Layout, memory: &Copy) -> Option<(Facts, usize)
         minor: python.minor,
     };
     let mut walk = Walk::find(&python, memory, WalkOptions::default(), &|_| {}).ok()?;
-    let heap = walk.heap(&|_| {});
+    let heap = walk.heap(&crate::Surroundings::default(), &|_| {});
     Some((Facts::of(&heap), walk.problems().len()))
 }
 

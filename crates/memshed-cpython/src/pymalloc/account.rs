@@ -168,6 +168,13 @@ impl<M: Memory> Accountant<'_, '_, M> {
             account.resident.torn += resident;
             return;
         };
+        // A block may be on its way into or out of use, no more.
+        if live.count.abs_diff(pool.used) > 1 {
+            let (start, used, found) = (pool.start, pool.used, live.count);
+            self.problems.add("torn-pool", || {
+                format!("the pool at {start:#x} has {found} blocks in use, and says {used}")
+            });
+        }
         account.sum.blocks += u64::from(pool.used);
         account.sum.used_bytes += u64::from(pool.used) * u64::from(pool.block_size);
         let free = u64::from(pool.capacity - pool.used);
@@ -200,7 +207,7 @@ impl<M: Memory> Accountant<'_, '_, M> {
         let dead = (0..pool.capacity).filter(|&k| !live.contains(k));
         let free: u64 = match partly {
             true => dead.map(bytes_of).sum(),
-            false => u64::from(pool.capacity - live.count) * size,
+            false => u64::from(pool.capacity.saturating_sub(live.count)) * size,
         };
         let sums = &mut account.resident;
         sums.free_blocks += free;
