@@ -268,3 +268,117 @@ fn counters<M: Memory>(
     };
     Ok(good.then_some((found, limit == USUAL_LIMIT)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memshed_target::{RemoteAddr, parse_maps};
+
+    const DATA: u64 = 0x7f00_0000_0000;
+    const HEAP: u64 = 0x5500_0000_0000;
+    const OBTAINED: u64 = 0x21000;
+
+    /// Variables and a heap, as literal bytes.
+    struct Literal {
+        data: Vec<u8>,
+        heap: Vec<u8>,
+    }
+
+    impl Literal {
+        fn set(&mut self, at: u64, bytes: &[u8]) {
+            let (part, start) = match at < DATA {
+                true => (&mut self.heap, HEAP),
+                false => (&mut self.data, DATA),
+            };
+            let from = (at - start) as usize;
+            part[from..from + bytes.len()].copy_from_slice(bytes);
+        }
+
+        fn word(&mut self, at: u64, word: u64) {
+            self.set(at, &word.to_le_bytes());
+        }
+    }
+
+    impl Memory for Literal {
+        fn bytes(&self, at: RemoteAddr, len: usize) -> Result<&[u8], ReadError> {
+            let (part, start) = match at.0 < DATA {
+                true => (&self.heap, HEAP),
+                false => (&self.data, DATA),
+            };
+            let from = at.0.wrapping_sub(start) as usize;
+            let end = from.checked_add(len).ok_or(ReadError::Unmapped(at))?;
+            part.get(from..end).ok_or(ReadError::Unmapped(at))
+        }
+
+        fn mapped_run(&self, _at: RemoteAddr) -> Option<Range> {
+            None
+        }
+    }
+
+    /// A process of a version: one heap with a few chunks, two mappings of its own.
+    fn process(state: &State, parameters: &Parameters) -> (Literal, u64) {
+        let mut memory = Literal {
+            data: vec![0; 0x3000],
+            heap: vec![0; OBTAINED as usize],
+        };
+        let arena = DATA + 0x1000;
+        for bin in (0..layout::BINS).map(|n| arena + state.bins + n * 16 - 16) {
+            memory.word(bin + 16, bin);
+            memory.word(bin + 24, bin);
+        }
+        for chunk in 0..4 {
+            memory.word(HEAP + chunk * 0x40 + 8, 0x41);
+        }
+        let top = HEAP + 0x100;
+        memory.word(top + 8, (OBTAINED - 0x100) | 1);
+        memory.word(arena + state.top, top);
+        memory.word(arena + state.next, arena);
+        memory.word(arena + state.system_mem, OBTAINED);
+        memory.word(arena + state.system_mem + 8, OBTAINED);
+        if let Some(threads) = state.attached_threads {
+            memory.word(arena + threads, 1);
+        }
+        let base = DATA + 0x800;
+        memory.word(base, HEAP);
+        let counts = base.wrapping_add_signed(parameters.n_mmaps);
+        for (count, n) in [2u32, 65536, 3, 0].into_iter().zip(0..) {
+            memory.set(counts + n * 4, &count.to_le_bytes());
+        }
+        let bytes = base.wrapping_add_signed(parameters.mmapped_mem);
+        memory.word(bytes, 0x50000);
+        memory.word(bytes + 8, 0x90000);
+        (memory, arena)
+    }
+
+    #[test]
+    fn every_layout_is_told_from_the_others() {
+        let maps = format!(
+            "{HEAP:x}-{:x} rw-p 0 00:00 0 [heap]\n{DATA:x}-{:x} rw-p 0 08:01 7 /lib/libc.so.6",
+            HEAP + OBTAINED,
+            DATA + 0x3000
+        );
+        let maps = parse_maps(&maps);
+        let [since_2_35, since_2_24, before] = &PARAMETERS;
+        let versions = [
+            (&STATES[0], since_2_35),
+            (&STATES[1], since_2_35),
+            (&STATES[1], since_2_24),
+            (&STATES[2], since_2_24),
+            (&STATES[2], before),
+            (&STATES[3], before),
+        ];
+        for (state, parameters) in versions {
+            let (mut memory, arena) = process(state, parameters);
+            let found = find(Reader::new(&memory), &maps).expect("readable");
+            let found = found.expect("an arena");
+            assert_eq!((found.state, &found.arenas), (state, &vec![arena]));
+            let found = found.parameters.expect("parameters");
+            let counts = (found.heap_start, found.n_mmaps, found.mmapped_bytes);
+            assert_eq!(counts, (HEAP, 2, 0x50000), "{}", state.since);
+            // An arena that is in no ring is none.
+            memory.word(arena + state.next, HEAP);
+            let found = find(Reader::new(&memory), &maps).expect("readable");
+            assert!(found.is_none(), "{}", state.since);
+        }
+    }
+}

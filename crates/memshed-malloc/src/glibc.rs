@@ -267,7 +267,8 @@ impl<M: Memory> Reading<'_, M> {
             let word = |offset| Ok::<u64, ReadError>(self.reader.u64(heap + offset)?.unwrap_or(0));
             let (owner, size) = (word(heap_info::ARENA)?, word(heap_info::SIZE)?);
             let known = arena.heaps.iter().any(|r| r.start == heap);
-            if owner != arena.address.0 || size < PAGE || size > layout::HEAP_MAX || known {
+            let sound = (PAGE..=layout::HEAP_MAX).contains(&size);
+            if owner != arena.address.0 || !sound || known {
                 self.glibc.problems.add("torn-heap", heap);
                 break;
             }

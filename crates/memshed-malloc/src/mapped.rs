@@ -7,7 +7,7 @@ use crate::read::{PAGE, Reader};
 use memshed_target::{Mapping, MappingKind, Memory, Range, ReadError, RemoteAddr};
 
 /// Most pages of memory with unknown use that are looked at for chunks that begin there.
-const MOST_PAGES: u64 = 1 << 20;
+const MOST_PAGES: u64 = 1 << 18;
 /// How many pages are fetched at a time.
 const BATCH: u64 = 1 << 10;
 
@@ -52,9 +52,13 @@ impl<M: Memory> Search<'_, M> {
         let mut starts = Vec::new();
         for range in anonymous.map(Mapping::range) {
             starts.push(range.start);
-            // What a program says of a part of a chunk (madvise(2)) cuts its mapping in two.
+            // What a program says of a part of a chunk (madvise(2)) cuts its mapping in two: the
+            // page with the header stays behind, maybe at the end of somebody else's mapping.
             match runs.last_mut() {
-                Some(run) if run.end == range.start => run.end = range.end,
+                Some(run) if run.end == range.start => {
+                    starts.push(range.start - PAGE);
+                    run.end = range.end;
+                }
                 _ => runs.push(range),
             }
         }
@@ -68,25 +72,28 @@ impl<M: Memory> Search<'_, M> {
         for gap in gaps {
             self.likely(gap, &starts, &mut rest)?;
         }
-        let mut pages = 0;
-        for gap in rest {
+        let (mut pages, mut end) = (0, 0);
+        for (part, limit) in rest {
             if self.complete() || pages >= MOST_PAGES {
                 break;
             }
-            pages += gap.len() / PAGE;
-            self.pages(gap)?;
+            // A chunk may have reached beyond the part that it began in.
+            let start = part.start.max(end);
+            pages += part.len() / PAGE;
+            end = self.pages(Range { start, ..part }, limit)?;
         }
         self.found.sort_by_key(|c| c.range.start);
         Ok(self.found)
     }
 
     /// Looks where chunks are likely to begin: where a mapping does, or other use ends. Only if
-    /// some are missing afterwards every page of what is left is looked at.
+    /// some are missing afterwards every page of what is left is looked at: `rest`, each part
+    /// with the address that no chunk in it reaches beyond.
     fn likely(
         &mut self,
         gap: Range,
         starts: &[u64],
-        rest: &mut Vec<Range>,
+        rest: &mut Vec<(Range, u64)>,
     ) -> Result<(), ReadError> {
         let mut at = gap.start;
         while at < gap.end {
@@ -94,7 +101,7 @@ impl<M: Memory> Search<'_, M> {
             let next = starts.partition_point(|&s| s <= start.max(at));
             let end = starts.get(next).map_or(gap.end, |&next| next.min(gap.end));
             if start < end {
-                rest.push(Range { start, end });
+                rest.push((Range { start, end }, gap.end));
             }
             at = end;
         }
@@ -143,22 +150,23 @@ impl<M: Memory> Search<'_, M> {
         Ok(at)
     }
 
-    /// Looks for chunks at every page of `gap`.
-    fn pages(&mut self, gap: Range) -> Result<(), ReadError> {
-        let mut at = gap.start;
+    /// Looks for chunks at every page of `part`. Where the last one ends, or the part does.
+    fn pages(&mut self, part: Range, limit: u64) -> Result<u64, ReadError> {
+        let mut at = part.start;
         let mut fetched = at;
-        while at < gap.end && !self.complete() {
+        while at < part.end && !self.complete() {
             if at >= fetched {
-                fetched = gap.end.min(at + BATCH * PAGE);
+                fetched = part.end.min(at + BATCH * PAGE);
                 self.reader.prefetch(&[Range {
                     start: at,
                     end: fetched,
                 }]);
             }
-            let end = self.chain(Range { start: at, ..gap })?;
-            at = if end > at { end } else { at + PAGE };
+            let chunk = self.chunk(at, limit)?;
+            self.found.extend(chunk);
+            at = chunk.map_or(at + PAGE, |c| c.range.end);
         }
-        Ok(())
+        Ok(at)
     }
 
     fn chunk(&self, at: u64, end: u64) -> Result<Option<MappedChunk>, ReadError> {

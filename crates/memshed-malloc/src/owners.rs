@@ -318,3 +318,69 @@ fn knows_threads(path: &str) -> bool {
         .iter()
         .any(|start| name.starts_with(start))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memshed_target::parse_maps;
+
+    #[test]
+    fn names_of_mappings_tell_their_owners() {
+        let cases = [
+            ("rw-p 0 00:00 0 [stack]", Owner::MainStack),
+            ("rw-p 0 00:00 0 [heap]", Owner::Break),
+            ("r-xp 0 00:00 0 [vdso]", Owner::Kernel),
+            ("r--p 0 00:00 0 [vvar_vclock]", Owner::Kernel),
+            ("rw-p 0 00:00 0 [anon:jemalloc_pg]", Owner::Named),
+            ("rw-p 0 00:00 0 ", Owner::Unknown),
+            ("---p 0 00:00 0 ", Owner::Reserved),
+            ("rw-s 0 00:05 9 /dev/zero (deleted)", Owner::SharedMemory),
+            ("rw-s 0 00:05 9 /memfd:pool (deleted)", Owner::SharedMemory),
+            (
+                "rw-s 0 00:05 9 /SYSV00000000 (deleted)",
+                Owner::SharedMemory,
+            ),
+            ("rw-s 0 00:06 9 /dev/shm/sem.x", Owner::SharedMemory),
+            ("rw-s 0 00:06 9 /dev/nvidia0", Owner::Gpu),
+            ("rw-s 0 00:06 9 /dev/dri/renderD128", Owner::Gpu),
+            ("rw-s 0 00:06 9 anon_inode:[io_uring]", Owner::IoUring),
+            ("rw-s 0 00:06 9 /dev/mem", Owner::Device),
+            (
+                "r--s 0 08:01 9 /usr/lib/locale/C.utf8/LC_CTYPE",
+                Owner::File,
+            ),
+            ("rw-p 0 00:0f 9 /anon_hugepage (deleted)", Owner::Unknown),
+        ];
+        for (line, expected) in cases {
+            let maps = parse_maps(&format!("1000-3000 {line}"));
+            assert_eq!(of_mapping(&maps[0]), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn claims_cut_pieces_and_yield_to_earlier_ones() {
+        let maps = parse_maps("1000-9000 rw-p 0 00:00 0 \n9000-a000 rw-p 0 00:00 0 [stack]");
+        let mut owners = Owners {
+            pieces: by_name(&maps, &[]),
+            ..Owners::default()
+        };
+        let range = |start, end| Range { start, end };
+        owners.claim(vec![(range(0x3000, 0x5000), Owner::MappedChunk)]);
+        owners.claim(vec![
+            (range(0x4000, 0x6000), Owner::Foreign),
+            (range(0x8000, 0xb000), Owner::Heap(1)),
+            (range(0, 0x2000), Owner::Heap(2)),
+        ]);
+        let found: Vec<_> = owners.pieces.iter().map(|p| (p.range, p.owner)).collect();
+        let expected = [
+            (range(0x1000, 0x2000), Owner::Heap(2)),
+            (range(0x2000, 0x3000), Owner::Unknown),
+            (range(0x3000, 0x5000), Owner::MappedChunk),
+            (range(0x5000, 0x6000), Owner::Foreign),
+            (range(0x6000, 0x8000), Owner::Unknown),
+            (range(0x8000, 0x9000), Owner::Heap(1)),
+            (range(0x9000, 0xa000), Owner::MainStack),
+        ];
+        assert_eq!(found, expected);
+    }
+}

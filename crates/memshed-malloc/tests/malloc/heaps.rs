@@ -18,8 +18,12 @@ struct Look {
 
 impl Look {
     fn at(libc: &Libc, arguments: &[&str]) -> Look {
+        Look::tuned(libc, arguments, "")
+    }
+
+    fn tuned(libc: &Libc, arguments: &[&str], tunables: &str) -> Look {
         let mut command = libc.command("heaps");
-        command.args(arguments);
+        command.args(arguments).env("GLIBC_TUNABLES", tunables);
         let mut program = Program::start(command);
         let lines = program.lines();
         let process = program.process();
@@ -27,7 +31,7 @@ impl Look {
         let memory = Waiting::of(&process);
         let glibc = Glibc::read(&memory, &mappings, &Hints::default()).expect("readable");
         Look {
-            name: format!("{} {arguments:?}", libc.name),
+            name: format!("{} {arguments:?} {tunables}", libc.name),
             glibc: glibc.unwrap_or_else(|| panic!("no glibc: {} {arguments:?}", libc.name)),
             read_bytes: memory.read_bytes(),
             program,
@@ -93,7 +97,12 @@ impl Look {
             let (start, usable) = glibc.chunk_of(RemoteAddr(at[0])).expect("a chunk");
             assert!(start.0 <= at[0] && at[0] < start.0 + usable, "{name}");
         }
-        for at in self.numbers("cached").into_iter().map(|n| n[0] - 16) {
+        let caches = if glibc.thread_caches > 0 {
+            "cached"
+        } else {
+            ""
+        };
+        for at in self.numbers(caches).into_iter().map(|n| n[0] - 16) {
             let chunk = glibc.chunks.find(RemoteAddr(at)).expect("a chunk");
             let found = (chunk.range.start, chunk.state);
             assert_eq!(found, (at, ChunkState::ThreadCache), "{name}");
@@ -217,4 +226,33 @@ fn large_chunks_are_not_read() {
     let stack = look.mappings.iter().find(|m| m.path == "[stack]");
     let stack = stack.expect("a stack").range();
     assert!(look.resident([stack].into_iter()) > 0);
+}
+
+#[test]
+fn tunables_are_understood() {
+    for libc in libcs() {
+        let tcache_off = "glibc.malloc.tcache_count=0";
+        let look = Look::tuned(&libc, &["2", "mapped"], tcache_off);
+        look.assert_agrees();
+        assert_eq!(look.glibc.thread_caches, 0, "{}", look.name);
+        // Threads keep chunks of all sizes up to one megabyte, since 2.42.
+        let large = "glibc.malloc.tcache_max=1048576";
+        let look = Look::tuned(&libc, &["2"], large);
+        look.assert_agrees();
+        if look.glibc.layout_since == "2.43" {
+            let kept = look.glibc.chunks.iter();
+            let kept = kept.filter(|c| c.state == ChunkState::ThreadCache);
+            assert!(
+                kept.filter(|c| c.range.len() > 2000).count() > 3,
+                "{}",
+                look.name
+            );
+        }
+        let huge = "glibc.malloc.hugetlb=1";
+        let mut look = Look::tuned(&libc, &["2"], huge);
+        look.assert_agrees();
+        let said: Vec<Range> = look.glibc.trimmable().collect();
+        look.program.tell("trim");
+        assert_eq!(look.resident(said.into_iter()), 0, "{}", look.name);
+    }
 }

@@ -270,3 +270,30 @@ fn buffers_of_openblas_are_its_own() {
     assert!(blas > 1 << 20, "{blas}");
     assert!(unknown * 100 < whole, "{unknown} of {whole}");
 }
+
+#[test]
+fn what_the_caller_knows_is_left_to_it() {
+    let Some(one) = supported().pop() else { return };
+    let look = Look::at(python(&one.path, "kept = [str(i) for i in range(100000)]"));
+    // The interpreter's arenas: the largest memory that it points to.
+    let pieces = look.owners.pieces.iter();
+    let pointed = pieces.filter(|p| matches!(p.owner, Owner::PointedToBy(_)));
+    let arenas = pointed.max_by_key(|p| p.range.len()).expect("arenas").range;
+    let foreign = [Range {
+        start: arenas.start + 4096,
+        ..arenas
+    }];
+    let hints = Hints {
+        foreign: &foreign,
+        threads: &[],
+    };
+    let memory = Waiting::of(&look.process);
+    let glibc = Glibc::read(&memory, &look.mappings, &hints).expect("readable");
+    let glibc = glibc.expect("glibc");
+    assert_eq!(glibc.mapped, look.glibc.mapped);
+    let owners = Owners::find(&memory, &look.mappings, Some(&glibc), &hints).expect("readable");
+    let of = |at| owners.of(RemoteAddr(at)).expect("mapped").owner;
+    assert_eq!(of(foreign[0].start), Owner::Foreign);
+    assert_eq!(of(foreign[0].end - 1), Owner::Foreign);
+    assert_ne!(of(arenas.start), Owner::Foreign);
+}

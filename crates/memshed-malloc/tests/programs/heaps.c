@@ -85,6 +85,12 @@ static void mapped(void)
     }
     /* Freed ones make the threshold grow, so that such sizes come from the heap afterwards. */
     free(malloc(700000));
+    /* What the kernel is told of a part cuts the mapping; its header is alone on a page then. */
+    char *cut = malloc(90000000);
+    cut[0] = cut[5000000] = 1;
+    char *next = cut - 16 + 4096;
+    madvise(next, 80000000 / 4096 * 4096, MADV_HUGEPAGE);
+    say_live(cut);
     void *p = malloc(600000);
     memset(p, 1, 600000);
     say_live(p);
