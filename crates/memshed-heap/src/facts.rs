@@ -25,6 +25,16 @@ pub struct Process {
     pub swap_bytes: u64,
     /// The greatest number of resident bytes so far.
     pub peak_rss_bytes: u64,
+    /// Page tables: kernel memory that it costs beside its resident bytes.
+    pub page_tables_bytes: u64,
+    /// The stacks that its threads have in the kernel, beside its resident bytes.
+    pub kernel_stacks_bytes: u64,
+    /// Pages from the system's pool of huge pages, beside its resident bytes.
+    pub huge_pool_bytes: u64,
+    /// Of its resident bytes, those in transparent huge pages.
+    pub huge_pages_bytes: u64,
+    /// Of its resident bytes, those that are locked and cannot be swapped out.
+    pub locked_bytes: u64,
     /// The limit of its control group, if it has one.
     pub container: Option<Container>,
 }

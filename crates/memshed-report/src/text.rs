@@ -81,6 +81,21 @@ fn header(view: &InspectView, page: &Page) -> String {
         ),
     );
     out += &fact(page, "swap", &bytes(process.swap_bytes));
+    let beside = [
+        (process.page_tables_bytes, "in page tables"),
+        (
+            process.kernel_stacks_bytes,
+            "in the kernel's stacks of its threads",
+        ),
+        (process.huge_pool_bytes, "in the pool of huge pages"),
+    ];
+    let beside = beside.iter().filter(|(n, _)| *n > 0);
+    let beside: Vec<String> = beside
+        .map(|(n, what)| format!("{} {what}", bytes(*n)))
+        .collect();
+    if !beside.is_empty() {
+        out += &fact(page, "beside", &beside.join(", "));
+    }
     if let Some(container) = &process.container {
         out += &fact(
             page,

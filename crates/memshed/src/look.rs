@@ -230,6 +230,9 @@ impl Look<'_> {
         uses: &[MappingUse],
     ) -> Result<memshed_heap::Process, LookError> {
         let status = process.status().map_err(|error| self.target_error(error))?;
+        let beside = process
+            .memory_beside()
+            .map_err(|error| self.target_error(error))?;
         let sum = |of: fn(&MappingUse) -> u64| uses.iter().map(of).sum();
         let rss_bytes = sum(|usage| usage.rss);
         Ok(memshed_heap::Process {
@@ -244,6 +247,11 @@ impl Look<'_> {
             swap_bytes: sum(|usage| usage.swap),
             // The kernel counts its high-water mark in batches and may lag behind.
             peak_rss_bytes: status.peak.max(rss_bytes),
+            page_tables_bytes: beside.page_tables,
+            kernel_stacks_bytes: beside.kernel_stacks,
+            huge_pool_bytes: beside.huge_pool,
+            huge_pages_bytes: beside.anon_huge,
+            locked_bytes: beside.locked,
             container: process.groups().memory_limit().map(|limit| Container {
                 limit_bytes: limit.limit,
                 used_bytes: limit.usage,

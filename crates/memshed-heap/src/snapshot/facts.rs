@@ -27,6 +27,11 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         uss_bytes,
         swap_bytes,
         peak_rss_bytes,
+        page_tables_bytes,
+        kernel_stacks_bytes,
+        huge_pool_bytes,
+        huge_pages_bytes,
+        locked_bytes,
         container,
     } = &heap.process;
     let SnapshotInfo {
@@ -72,6 +77,11 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         long(*uss_bytes),
         long(*swap_bytes),
         long(*peak_rss_bytes),
+        long(*page_tables_bytes),
+        long(*kernel_stacks_bytes),
+        long(*huge_pool_bytes),
+        long(*huge_pages_bytes),
+        long(*locked_bytes),
         optional_long(container.as_ref().map(|c| c.limit_bytes)),
         optional_long(container.as_ref().map(|c| c.used_bytes)),
         text(method_word(*method)),
@@ -125,6 +135,11 @@ pub(super) fn read_process(batch: &Batch, heap: &mut Heap) -> Result<(), String>
         uss_bytes: row.long("uss_bytes")?,
         swap_bytes: row.long("swap_bytes")?,
         peak_rss_bytes: row.long("peak_rss_bytes")?,
+        page_tables_bytes: row.long("page_tables_bytes")?,
+        kernel_stacks_bytes: row.long("kernel_stacks_bytes")?,
+        huge_pool_bytes: row.long("huge_pool_bytes")?,
+        huge_pages_bytes: row.long("huge_pages_bytes")?,
+        locked_bytes: row.long("locked_bytes")?,
         container,
     };
     heap.snapshot = SnapshotInfo {

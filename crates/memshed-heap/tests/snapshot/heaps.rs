@@ -209,6 +209,11 @@ prop_compose! {
                 uss_bytes: sizes[2],
                 swap_bytes: sizes[3],
                 peak_rss_bytes: sizes[4],
+                page_tables_bytes: sizes[5],
+                kernel_stacks_bytes: sizes[6],
+                huge_pool_bytes: sizes[7],
+                huge_pages_bytes: sizes[8],
+                locked_bytes: sizes[9],
                 container,
             },
             snapshot: SnapshotInfo {

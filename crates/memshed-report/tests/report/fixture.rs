@@ -113,6 +113,11 @@ fn process() -> Process {
         uss_bytes: 95_000_000,
         swap_bytes: 0,
         peak_rss_bytes: 130_000_000,
+        page_tables_bytes: 327_680,
+        kernel_stacks_bytes: 229_376,
+        huge_pool_bytes: 0,
+        huge_pages_bytes: 0,
+        locked_bytes: 0,
         container: Some(Container {
             limit_bytes: 256_000_000,
             used_bytes: 180_000_000,
