@@ -2,66 +2,21 @@
 //! purpose. The memory is read through `/proc/PID/mem` while the process waits in a system call,
 //! so that these tests need no ptrace.
 
+mod copy;
+mod fuzzed;
 mod values;
 
+use crate::copy::Copy;
+use crate::fuzzed::assert_consistent;
 use memshed_cpython::{Program, Python, Walk, WalkOptions, identify};
-use memshed_heap::{Heap, Objects};
-use memshed_target::{Memory, Process, Range, ReadError, RemoteAddr};
+use memshed_heap::Heap;
+use memshed_target::Process;
 use memshed_testing::supported;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A process's memory, copied whole.
-#[derive(Clone)]
-struct Copy(Vec<(u64, Vec<u8>)>);
-
-impl Copy {
-    fn of(process: &Process) -> Copy {
-        let memory = File::open(format!("/proc/{}/mem", process.pid())).expect("its memory");
-        let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
-        for mapping in process.mappings().expect("its mappings") {
-            let mut bytes = vec![0; mapping.range().len() as usize];
-            if !mapping.safe_to_read() || memory.read_exact_at(&mut bytes, mapping.start).is_err() {
-                continue;
-            }
-            match runs.last_mut() {
-                Some((start, run)) if *start + run.len() as u64 == mapping.start => {
-                    run.extend(bytes);
-                }
-                _ => runs.push((mapping.start, bytes)),
-            }
-        }
-        Copy(runs)
-    }
-
-    fn run(&self, at: RemoteAddr) -> Option<&(u64, Vec<u8>)> {
-        let after = self.0.partition_point(|run| run.0 <= at.0);
-        let run = &self.0[after.checked_sub(1)?];
-        (at.0 - run.0 < run.1.len() as u64).then_some(run)
-    }
-}
-
-impl Memory for Copy {
-    fn bytes(&self, at: RemoteAddr, len: usize) -> Result<&[u8], ReadError> {
-        let (start, bytes) = self.run(at).ok_or(ReadError::Unmapped(at))?;
-        let from = (at.0 - start) as usize;
-        let to = from.checked_add(len).ok_or(ReadError::Unmapped(at))?;
-        bytes.get(from..to).ok_or(ReadError::Unmapped(at))
-    }
-
-    fn mapped_run(&self, at: RemoteAddr) -> Option<Range> {
-        let (start, bytes) = self.run(at)?;
-        Some(Range {
-            start: *start,
-            end: start + bytes.len() as u64,
-        })
-    }
-}
 
 /// A process that waits, ended when this is dropped.
 struct Target {
@@ -189,28 +144,6 @@ fn finds_and_sizes_what_the_interpreter_knows() {
         assert_eq!(heap.snapshot.problems, [], "{}", python.label);
         assert_consistent(&heap);
     }
-}
-
-/// What holds for every heap, however torn the memory it was read from.
-fn assert_consistent(heap: &Heap) {
-    let count = heap.objects.len();
-    assert!(heap.objects.address.is_sorted());
-    let edges = heap.edges.as_ref().expect("they were asked for");
-    assert_eq!(edges.start.len(), count + 1);
-    assert!(
-        edges
-            .target
-            .iter()
-            .all(|target| (target.0 as usize) < count)
-    );
-    assert!(
-        heap.objects
-            .type_id
-            .iter()
-            .all(|of| (of.0 as usize) < heap.types.len())
-    );
-    let generation = |&g: &u8| g <= 3 || g >= Objects::UNTRACKED - 1;
-    assert!(heap.objects.generation.iter().all(generation));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Previews of contents, against objects that the interpreter says it has.
 
-use crate::Copy;
+use crate::copy::Copy;
 use memshed_cpython::{Python, Walk, WalkOptions, identify};
 use memshed_heap::{Heap, ObjectId};
 use memshed_target::Process;
