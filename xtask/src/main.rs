@@ -4,6 +4,7 @@ mod accept;
 mod bench;
 #[cfg(test)]
 mod example;
+mod fuzz;
 mod interpreters;
 mod layouts;
 mod pythons;
@@ -28,6 +29,8 @@ enum Verb {
     Accept(accept::Args),
     /// Run the whole suite on every interpreter found.
     Test(test::Args),
+    /// Run the fuzz targets.
+    Fuzz(fuzz::Args),
     /// Check the invariants of ARCHITECTURE.md.
     Tidy(tidy::Args),
     /// Build the wheel and check its tag, its binary and its command.
@@ -36,6 +39,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Verb::parse() {
+        Verb::Fuzz(args) => fuzz::run(args),
         Verb::Layouts(args) => layouts::run(args),
         Verb::Pythons(args) => pythons::run(args),
         Verb::Bench(args) => bench::run(args),

@@ -7,6 +7,8 @@ pub mod access;
 mod cgroup;
 pub mod elf;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod maps;
 mod memory;
 mod mirror;

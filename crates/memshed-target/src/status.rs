@@ -109,11 +109,13 @@ impl MemoryUse {
         let mut sums = MemoryUse::default();
         for (key, value) in text.lines().filter_map(|l| l.split_once(':')) {
             match key {
-                "Rss" => sums.rss += kilobytes(value),
-                "Pss" => sums.pss += kilobytes(value),
-                "Private_Clean" | "Private_Dirty" => sums.uss += kilobytes(value),
-                "Anonymous" => sums.anonymous += kilobytes(value),
-                "Swap" => sums.swap += kilobytes(value),
+                "Rss" => sums.rss = sums.rss.saturating_add(kilobytes(value)),
+                "Pss" => sums.pss = sums.pss.saturating_add(kilobytes(value)),
+                "Private_Clean" | "Private_Dirty" => {
+                    sums.uss = sums.uss.saturating_add(kilobytes(value))
+                }
+                "Anonymous" => sums.anonymous = sums.anonymous.saturating_add(kilobytes(value)),
+                "Swap" => sums.swap = sums.swap.saturating_add(kilobytes(value)),
                 _ => {}
             }
         }

@@ -2,10 +2,12 @@
 //! purpose. The memory is read through `/proc/PID/mem` while the process waits in a system call,
 //! so that these tests need no ptrace.
 
+mod fuzzed;
 mod values;
 
+use crate::fuzzed::assert_consistent;
 use memshed_cpython::{Program, Python, Surroundings, Walk, WalkOptions, identify};
-use memshed_heap::{Heap, Objects};
+use memshed_heap::Heap;
 use memshed_target::Process;
 use memshed_testing::{Copy, supported};
 use std::collections::HashMap;
@@ -140,28 +142,6 @@ fn finds_and_sizes_what_the_interpreter_knows() {
         assert_eq!(heap.snapshot.problems, [], "{}", python.label);
         assert_consistent(&heap);
     }
-}
-
-/// What holds for every heap, however torn the memory it was read from.
-fn assert_consistent(heap: &Heap) {
-    let count = heap.objects.len();
-    assert!(heap.objects.address.is_sorted());
-    let edges = heap.edges.as_ref().expect("they were asked for");
-    assert_eq!(edges.start.len(), count + 1);
-    assert!(
-        edges
-            .target
-            .iter()
-            .all(|target| (target.0 as usize) < count)
-    );
-    assert!(
-        heap.objects
-            .type_id
-            .iter()
-            .all(|of| (of.0 as usize) < heap.types.len())
-    );
-    let generation = |&g: &u8| g <= 3 || g >= Objects::UNTRACKED - 1;
-    assert!(heap.objects.generation.iter().all(generation));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Previews of contents, against objects that the interpreter says it has.
 
-use crate::Copy;
 use memshed_cpython::{Python, Surroundings, Walk, WalkOptions, identify};
 use memshed_heap::{Heap, ObjectId};
 use memshed_target::Process;
-use memshed_testing::supported;
+use memshed_testing::{Copy, supported};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

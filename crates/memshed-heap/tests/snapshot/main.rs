@@ -2,6 +2,7 @@
 
 mod damage;
 mod engines;
+mod fuzzed;
 mod heaps;
 mod place;
 mod round_trip;
