@@ -131,6 +131,12 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Type => self.type_parts(at, sink),
             Kind::Module => self.module_state(at, sink),
             Kind::CData => self.foreign_memory(at, info, sink),
+            Kind::NdArray => {
+                if let Some(data) = self.own_data(at)? {
+                    tell(data.at, data.bytes, PartKind::Buffer, sink);
+                }
+                Ok(())
+            }
             Kind::Code => self.code_data(at, sink),
             _ => Ok(()),
         }
