@@ -204,6 +204,8 @@ def holds(memory, snapshot, source, target):
     """Whether the target is among the words of the source's block or its own buffers."""
     wanted = int(snapshot.address[target])
     size = int(snapshot.size[source])
+    if snapshot.names[snapshot.type[source]].endswith(("type", "Type", "Meta")):
+        size = max(size, 2048)  # sys.getsizeof does not know what metaclasses in C add to static types
     start = int(snapshot.address[source]) - PRE_HEADER
     todo, seen = [(start, min(size, 4096) + 2 * PRE_HEADER, 0)], set()
     while todo and len(seen) < 300:

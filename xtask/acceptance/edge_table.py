@@ -9,6 +9,7 @@ which stands still, and told by type and label.
 
 import collections
 import json
+import os
 import sys
 
 import numpy as np
@@ -16,6 +17,25 @@ import numpy as np
 from compare import Snapshot, Truth, holds, keys, truth_rows
 
 SAMPLES = 50  # edges of each kind that are looked up in memory
+PRIVATE = os.path.join(os.path.dirname(__file__), "../../crates/memshed-cpython/src/layouts/private.txt")
+# Fields of collected types that their tp_traverse passes over, in one version or another: names and
+# other atoms, what a base or the type itself keeps alive too, what the interpreter visits elsewhere.
+PASSED_OVER = {
+    "__class__", "__name__", "__qualname__", "__slots__", "__base__", "tp_subclasses", "name",
+    "f_builtins", "f_globals", "cr_origin", "tzinfo", "ag_origin_or_finalizer", "gi_code",
+}
+# From 3.13 on the values of an instance may be those of its __dict__: either visits them, never both.
+TWO_WAYS = {("field", "__dict__"), ("attribute", ""), ("key", ""), ("value", "")}
+
+
+def passed_over():
+    """Labels that private.txt marks as such."""
+    labels = set(PASSED_OVER)
+    with open(PRIVATE) as lines:
+        for line in lines:
+            if not line.startswith("#"):
+                labels.update(word.rpartition(":")[2] for word in line.split()[2:] if word[0] == "~")
+    return labels
 
 
 def best(snapshot, weak, possible):
@@ -55,8 +75,28 @@ def referents(snapshot, truth, known, possible):
         row["missing"] += int((mine & ~is_known & ~is_possible).sum())
     missing = pairs[~is_known & ~is_possible]
     unnamed = pairs[is_possible]
-    incomplete = np.unique(pairs[~is_known & ~is_possible, 0])
-    return table, examples(snapshot, truth, missing), examples(snapshot, truth, unnamed), len(incomplete)
+    foreign = set(truth.names[np.array(truth.said["foreign"])])
+    scanned = {name for name, row in table.items() if row["possible"]} | scanned_types(snapshot)
+    scanned |= foreign
+    incomplete = np.unique(missing[:, 0])
+    rows, _ = truth_rows(truth, incomplete)
+    incomplete = [name for name in truth.names[truth.types[rows]] if name not in scanned]
+    known_objects = sum(row["objects"] for name, row in table.items() if name not in scanned)
+    return {
+        "types": {name: dict(row) for name, row in sorted(table.items())},
+        "known_objects": known_objects,
+        "incomplete": len(incomplete),
+        "incomplete_types": dict(collections.Counter(incomplete)),
+        "scanned_types": sorted(scanned),
+        "missing": examples(snapshot, truth, missing),
+        "possible": examples(snapshot, truth, unnamed),
+    }
+
+
+def scanned_types(snapshot):
+    """Types of objects in which a word was taken for a reference."""
+    sources = np.unique(snapshot.type[snapshot.source[snapshot.kind.astype(str) == "possible"]])
+    return set(snapshot.names[sources].tolist())
 
 
 def examples(snapshot, truth, pairs):
@@ -85,10 +125,11 @@ def beyond(snapshot, truth, named, pid):
     groups = collections.defaultdict(list)
     for edge in edges.tolist():
         kind = str(snapshot.kind[edge])
-        label = str(snapshot.label[edge]) if kind in ("field", "attribute", "weak") else ""
+        label = str(snapshot.label[edge]) if kind in ("field", "weak") else ""
         number = truth.types[rows[snapshot.source[edge]]]
         groups[truth.names[number], truth.said["collected"][number], kind, label].append(edge)
     told = []
+    listed = passed_over()
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for (name, collected, kind, label), found in sorted(groups.items()):
             sample = found[:: max(1, len(found) // SAMPLES)]
@@ -98,6 +139,7 @@ def beyond(snapshot, truth, named, pid):
                 "type": name, "collected": collected, "kind": kind, "label": label, "edges": len(found),
                 "targets": dict(collections.Counter(snapshot.names[snapshot.type[snapshot.target[edge]]] for edge in sample).most_common(3)),
                 "looked_up": len(sample), "not_held": len(wrong),
+                "listed": not collected or kind in ("weak", "key_object") or label in listed or (kind, label) in TWO_WAYS,
                 "example": [hex(snapshot.address[column[(wrong or found)[0]]]) for column in (snapshot.source, snapshot.target)],
             })
     return told
@@ -110,16 +152,12 @@ def main():
     kinds = snapshot.kind.astype(str)
     weak, possible = kinds == "weak", kinds == "possible"
     known, only_possible = best(snapshot, weak, possible)
-    table, missing, unnamed, incomplete = referents(snapshot, truth, known, only_possible)
     print(json.dumps({
         "objects": len(truth.ids),
-        "incomplete": incomplete,
         "edges": len(kinds),
         "possible_edges": int(possible.sum()),
         "weak_edges": int(weak.sum()),
-        "types": {name: dict(row) for name, row in sorted(table.items())},
-        "missing": missing,
-        "possible": unnamed,
+        **referents(snapshot, truth, known, only_possible),
         "beyond": beyond(snapshot, truth, ~possible, pid),
     }))
 

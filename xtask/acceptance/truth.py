@@ -28,6 +28,9 @@ LISTED = (
 PLAIN = (object, int, float, str, bytes)
 C_SLOTS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
 HEAPTYPE = 1 << 9
+TP_DEALLOC = 48  # where a type keeps its destructor, in bytes
+OURS = ctypes.c_void_p.from_address(id(type("Ours", (), {})) + TP_DEALLOC).value
+STANDARD = getattr(sys, "stdlib_module_names", ())
 HAVE_GC = 1 << 14
 GET_DICT, GET_BASES, GET_MRO = (type.__dict__[name].__get__ for name in ("__dict__", "__bases__", "__mro__"))
 
@@ -43,6 +46,24 @@ def listed(kind):
             return base in LISTED or base in PLAIN
         if any(isinstance(value, C_SLOTS) for value in vars(base).values()):
             return False  # a type of C code
+    return False
+
+
+def has_c_sizeof(kind):
+    """Whether sys.getsizeof runs no Python code, which might change what is looked at."""
+    for base in type.mro(kind):
+        if "__sizeof__" in vars(base):
+            return isinstance(vars(base)["__sizeof__"], C_SLOTS)
+    return False
+
+
+def is_foreign(kind):
+    """Whether instances are laid out by C code that comes neither with Python nor with numpy."""
+    for base in type.mro(kind):
+        if ctypes.c_void_p.from_address(id(base) + TP_DEALLOC).value != OURS:
+            package = type_name(base).partition(".")[0]
+            known = package in sys.builtin_module_names or package in STANDARD or package == "numpy"
+            return "." in type_name(base) and not known
     return False
 
 
@@ -72,6 +93,8 @@ def write_truth(directory, edges, malloc_fd, youngest=0):
     names = []
     flags = []
     collected = []
+    sized_by_c = []
+    foreign = []
     tracked_counts = {}
     for found in tracked:
         tracked_counts[type(found)] = tracked_counts.get(type(found), 0) + 1
@@ -96,12 +119,14 @@ def write_truth(directory, edges, malloc_fd, youngest=0):
             names.append(type_name(kind))
             flags.append(listed(kind))
             collected.append(bool(kind.__flags__ & HAVE_GC))
+            sized_by_c.append(has_c_sizeof(kind))
+            foreign.append(is_foreign(kind))
         address = id(found)
         ids.append(address)
         numbers_of.append(number)
         kinds.append(flags[number])
         try:
-            sizes.append(sys.getsizeof(found))
+            sizes.append(sys.getsizeof(found) if sized_by_c[number] else -1)
         except Exception:
             sizes.append(-1)
         for held in referents(found):
@@ -136,6 +161,7 @@ def write_truth(directory, edges, malloc_fd, youngest=0):
         "python": "%d.%d.%d" % sys.version_info[:3],
         "types": names,
         "collected": collected,
+        "foreign": foreign,
         "tracked": by_name,
         "blocks": blocks,
         "gc": {

@@ -143,6 +143,7 @@ impl<M: Memory> Visitor<'_, M> {
             Kind::Deque => self.deque(at, sink),
             Kind::LruCache => self.cached(at, sink),
             Kind::SimpleQueue => self.queue(at, sink),
+            Kind::NdArray => self.array_objects(at, sink),
             Kind::Moment(tzinfo) => {
                 if self.reader.u8(at.add(moment::HASTZINFO.into()))? != 0 {
                     let zone = self.reader.pointer(at.add(tzinfo.into()))?;

@@ -5,6 +5,7 @@
 //! fills the columns of a [`memshed_heap::Heap`].
 
 mod account;
+mod arrays;
 mod columns;
 mod dicts;
 mod edges;

@@ -136,6 +136,12 @@ impl<M: Memory> Visitor<'_, M> {
                 Ok(())
             }
             Kind::CData => self.foreign_memory(at, info, sink),
+            Kind::NdArray => {
+                if let Some(data) = self.own_data(at)? {
+                    tell(data.at, data.bytes, PartKind::Buffer, sink);
+                }
+                Ok(())
+            }
             Kind::Code => self.code_data(at, sink),
             _ => Ok(()),
         }

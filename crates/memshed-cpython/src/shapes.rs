@@ -3,7 +3,7 @@
 
 use crate::layouts::Layout;
 use crate::layouts::private::{
-    array, bytes_io, cdata, deque, lru_cache, moment, odict, private_type, simple_queue,
+    array, bytes_io, cdata, deque, lru_cache, moment, ndarray, odict, private_type, simple_queue,
 };
 use crate::types::TypeInfo;
 use rustc_hash::FxHashMap;
@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Moment(u32),
     /// An instance of a `ctypes` class.
     CData,
+    /// `numpy.ndarray`.
+    NdArray,
 }
 
 /// The shape of one of CPython's types.
@@ -170,6 +172,7 @@ impl Shapes {
                 &[moment::TIME_SIZE],
             ),
             ("_ctypes._CData", Kind::CData, &[cdata::SIZE]),
+            ("numpy.ndarray", Kind::NdArray, &[ndarray::SIZE]),
         ] {
             self.add(name, kind, Vec::new());
             if let Some(shape) = self.by_name.get_mut(name) {

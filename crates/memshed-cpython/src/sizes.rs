@@ -3,7 +3,7 @@
 use crate::account::{Claim, Ledger, Near, Owner};
 use crate::dicts::{Dict, Keys};
 use crate::edges::Visitor;
-use crate::layouts::private::{bytes_io, deque, odict};
+use crate::layouts::private::{bytes_io, deque, ndarray, odict};
 use crate::parts::PartKind;
 use crate::shapes::Kind;
 use crate::strings;
@@ -58,6 +58,7 @@ impl<M: Memory> Visitor<'_, M> {
                 Ok(info.basicsize + blocks * u64::from(deque::BLOCK_SIZE))
             }
             Kind::Array => Ok(info.basicsize + self.array_items(at)?.1),
+            Kind::NdArray => self.ndarray_size(at, info),
             Kind::BytesIo => Ok(info.basicsize + self.bytes_io_contents(at)?),
             Kind::Code => {
                 let size = self.variable_size(at, info)?.next_multiple_of(8);
@@ -79,6 +80,13 @@ impl<M: Memory> Visitor<'_, M> {
             _ => 0,
         };
         Ok(head + room)
+    }
+
+    /// `ndarray.__sizeof__`: dimensions and strides, and the data if they are its own.
+    fn ndarray_size(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+        let rank = self.reader.u32(at.add(ndarray::ND.into()))?;
+        let data = self.own_data(at)?.map_or(0, |data| data.bytes);
+        Ok(info.basicsize + u64::from(rank.min(ndarray::MAX_ND)) * 16 + data)
     }
 
     /// `BytesIO.__sizeof__` counts the `bytes` that holds the contents, unless others hold it too.
@@ -256,7 +264,10 @@ impl<M: Memory> Visitor<'_, M> {
     /// more can be had once the copy has been let go.
     pub(crate) fn touch(&self, at: RemoteAddr, info: &TypeInfo) {
         let _ = self.reader.bytes(at, info.basicsize as usize);
-        if matches!(info.kind, Kind::Array | Kind::BytesIo | Kind::ByteArray) {
+        if matches!(
+            info.kind,
+            Kind::Array | Kind::BytesIo | Kind::ByteArray | Kind::NdArray
+        ) {
             let _ = self.size_of(at, info);
         }
         // The word before a block is the system allocator's. Where following the references has

@@ -71,6 +71,9 @@ pub(crate) struct TypeInfo {
     /// `__slots__` and other object members of classes written in Python.
     pub(crate) slots: Box<[Slot]>,
     pub(crate) dict: DictPlace,
+    /// Where an instance has the head of its list of weak references; 0 if nowhere, or not at a
+    /// fixed offset.
+    pub(crate) weaklist: u32,
     /// `ht_cached_keys`: names of the attributes of instances that share their keys.
     pub(crate) cached_keys: RemoteAddr,
     /// The part of the object that is known to no table and is scanned for references.
@@ -101,7 +104,12 @@ impl TypeInfo {
             .map(|&(_, at)| at);
         let slots = self.slots.iter().map(|slot| slot.offset);
         let blocks = self.blocks.iter().map(|block| block.offset);
-        let mut all = named.chain(slots).chain(blocks);
+        let dict = match self.dict {
+            DictPlace::Offset(offset) => offset,
+            _ => 0,
+        };
+        let lists = [dict, self.weaklist];
+        let mut all = named.chain(slots).chain(blocks).chain(lists);
         all.any(|at| u64::from(at) == offset)
     }
 
@@ -302,6 +310,11 @@ impl<'m, M: Memory> Types<'m, M> {
             hidden_items: 0,
             slots: Box::default(),
             dict,
+            weaklist: reader
+                .u64(at.add(l.tp_weaklistoffset.into()))
+                .ok()
+                .and_then(|offset| u32::try_from(offset).ok())
+                .unwrap_or(0),
             cached_keys: match heap {
                 true => reader
                     .pointer(at.add(layout.heap_type.ht_cached_keys.into()))
@@ -324,6 +337,11 @@ impl<'m, M: Memory> Types<'m, M> {
                 true => info.hidden_items,
                 false => self.hidden_items(at, basicsize),
             };
+            // Where a type's size counts them, they are nothing to be scanned.
+            let head = u64::from(layout.tuple.ob_item);
+            if basicsize.saturating_sub(head) / 8 == info.hidden_items {
+                info.scan = 0..0;
+            }
         }
         let mut slots = match python {
             true => self.members(at)?,

@@ -81,18 +81,25 @@ pub struct PrivateType {
 }
 
 /// What is known of a type in CPython 3.`minor`. Ask with a type's own name and size first, then
-/// with its base's. Spaces in names are written as underscores.
+/// with its base's.
 #[must_use]
 pub fn private_type(tp_name: &str, basicsize: u64, minor: u32) -> Option<&'static PrivateType> {
-    let same = |a: &str| {
-        a.bytes()
-            .eq(tp_name.bytes().map(|c| if c == b' ' { b'_' } else { c }))
-    };
     PRIVATE.iter().find(|known| {
         u64::from(known.basicsize) == basicsize
             && known.minors.contains(&minor)
-            && same(known.tp_name)
+            && is_called(tp_name, known.tp_name)
     })
+}
+
+/// Whether a type has a name of the table: with an underscore for a space, or a `*` for anything.
+fn is_called(tp_name: &str, pattern: &str) -> bool {
+    if let Some((start, end)) = pattern.split_once('*') {
+        return tp_name
+            .strip_prefix(start)
+            .is_some_and(|rest| rest.ends_with(end));
+    }
+    let underscored = tp_name.bytes().map(|c| if c == b' ' { b'_' } else { c });
+    pattern.bytes().eq(underscored)
 }
 
 /// The lines of `private.txt`.
@@ -329,6 +336,46 @@ pub mod array {
     pub const OB_DESCR: u32 = 40;
     /// Bytes of an item, in the description.
     pub const DESCR_ITEMSIZE: u32 = 4;
+}
+
+/// `numpy.ndarray`, numpy/ndarraytypes.h (`PyArrayObject_fields`).
+pub mod ndarray {
+    /// `tp_basicsize`, from numpy 1.22 on.
+    pub const SIZE: u32 = 96;
+    /// Pointer to the elements.
+    pub const DATA: u32 = 16;
+    /// How many dimensions, `int`.
+    pub const ND: u32 = 24;
+    /// More there are not (`NPY_MAXDIMS`).
+    pub const MAX_ND: u32 = 64;
+    /// Pointer to their lengths, which the strides follow.
+    pub const DIMENSIONS: u32 = 32;
+    /// Strong reference to the description of the elements.
+    pub const DESCR: u32 = 56;
+    /// Flags, `int`.
+    pub const FLAGS: u32 = 64;
+    /// The flag that says that the elements are the array's own (`NPY_ARRAY_OWNDATA`).
+    pub const OWNDATA: u32 = 4;
+}
+
+/// `numpy.dtype`, numpy/ndarraytypes.h (`PyArray_Descr`).
+pub mod dtype {
+    /// `tp_basicsize` of all of numpy 1's.
+    pub const SIZE_1: u32 = 96;
+    /// The type's number, `int`.
+    pub const TYPE_NUM: u32 = 28;
+    /// The number of `object` (`NPY_OBJECT`).
+    pub const OBJECT: u32 = 17;
+    /// Bytes of an element, `npy_intp`.
+    pub const ELSIZE: u32 = 40;
+    /// Flags, `npy_uint64`.
+    pub const FLAGS: u32 = 32;
+    /// Bytes of an element in numpy 1, `int`.
+    pub const ELSIZE_1: u32 = 32;
+    /// The four bytes of which the last are numpy 1's flags.
+    pub const FLAGS_1: u32 = 24;
+    /// The flag that says that there are references in an element (`NPY_ITEM_REFCOUNT`).
+    pub const ITEM_REFCOUNT: u32 = 1;
 }
 
 /// `io.BytesIO`, `Modules/_io/bytesio.c`.
