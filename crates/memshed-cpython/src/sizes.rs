@@ -321,6 +321,10 @@ impl<M: Memory> Visitor<'_, M> {
                 };
                 match dict.keys.refcount == 1 {
                     true => Ok((dict.keys.at, dict.keys.size(layout))),
+                    // Up to 3.10 shared keys come with an array of values of one's own.
+                    false if layout.dict_keys.dk_size.is_some() => {
+                        Ok((dict.values, dict.keys.shared * 8))
+                    }
                     false => Ok(none),
                 }
             }
