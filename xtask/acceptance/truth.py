@@ -29,7 +29,13 @@ PLAIN = (object, int, float, str, bytes)
 C_SLOTS = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
 HEAPTYPE = 1 << 9
 TP_DEALLOC = 48  # where a type keeps its destructor, in bytes
-OURS = ctypes.c_void_p.from_address(id(type("Ours", (), {})) + TP_DEALLOC).value
+try:
+    import ctypes
+
+    OURS = ctypes.c_void_p.from_address(id(type("Ours", (), {})) + TP_DEALLOC).value
+except ImportError:
+    # An interpreter with a GIL of its own in 3.12: all that it has comes with Python.
+    OURS = None
 STANDARD = getattr(sys, "stdlib_module_names", ())
 HAVE_GC = 1 << 14
 GET_DICT, GET_BASES, GET_MRO = (type.__dict__[name].__get__ for name in ("__dict__", "__bases__", "__mro__"))
@@ -59,7 +65,7 @@ def has_c_sizeof(kind):
 
 def is_foreign(kind):
     """Whether instances are laid out by C code that comes neither with Python nor with numpy."""
-    for base in type.mro(kind):
+    for base in type.mro(kind) if OURS else ():
         if ctypes.c_void_p.from_address(id(base) + TP_DEALLOC).value != OURS:
             package = type_name(base).partition(".")[0]
             known = package in sys.builtin_module_names or package in STANDARD or package == "numpy"

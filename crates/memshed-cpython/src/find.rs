@@ -1,4 +1,4 @@
-//! Finding by shape what stripped builds of 3.11 do not name: the table of arenas and the
+//! Finding by shape what stripped builds up to 3.11 do not name: the table of arenas and the
 //! dictionary of interned strings, both static variables there. From 3.12 on the interpreter's
 //! state has them.
 
@@ -96,7 +96,7 @@ impl Python {
         Some(sum)
     }
 
-    /// The static variable `arenas` of 3.11: a word of data is it if the objects in `sample` find
+    /// The static variable `arenas` up to 3.11: a word of data is it if the objects in `sample` find
     /// their own arenas through it. A pool's header says the number of its arena.
     fn vote<M: Memory>(
         &self,
@@ -145,9 +145,9 @@ impl Python {
         Some((table, u32::try_from(count).ok()?))
     }
 
-    /// The static variable `interned` of 3.11: a word of data that points to a dictionary whose
+    /// The static variable `interned` up to 3.11: a word of data that points to a dictionary whose
     /// keys are its values, all of them strings.
-    pub(crate) fn interned_3_11<M: Memory>(
+    pub(crate) fn static_interned<M: Memory>(
         &self,
         reader: Reader<'_, M>,
         types: &Types<'_, M>,

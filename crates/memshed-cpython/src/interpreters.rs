@@ -24,6 +24,17 @@ pub(crate) struct Thread {
     pub(crate) frame: RemoteAddr,
 }
 
+/// What an interpreter keeps of a static builtin type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StaticType {
+    /// The type.
+    pub(crate) ty: RemoteAddr,
+    /// Its namespace.
+    pub(crate) dict: RemoteAddr,
+    /// Its table of subclasses; may be null.
+    pub(crate) subclasses: RemoteAddr,
+}
+
 /// An interpreter.
 #[derive(Clone, Debug)]
 pub(crate) struct Interpreter {
@@ -47,6 +58,44 @@ impl Interpreter {
             at = reader.pointer(at.add(layout.interp.next.into()))?;
         }
         Ok(list)
+    }
+
+    /// What it keeps of static builtin types: nothing up to 3.11, where that is in the types.
+    pub(crate) fn static_types<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &Layout,
+    ) -> Vec<StaticType> {
+        let (l, s) = (&layout.interp, &layout.static_type);
+        let tables = [
+            (l.types_builtins, l.types_builtins_capacity),
+            (l.types_extensions, l.types_extensions_capacity),
+        ];
+        let (Some(size), Some(ty), Some(dict), Some(subclasses)) =
+            (s.size, s.ty, s.tp_dict, s.tp_subclasses)
+        else {
+            return Vec::new();
+        };
+        let mut list = Vec::new();
+        for (table, capacity) in tables {
+            let (Some(table), Some(capacity)) = (table, capacity) else {
+                continue;
+            };
+            for i in 0..capacity {
+                let at = u64::from(table) + u64::from(i) * u64::from(size);
+                let at = self.at.add(at);
+                let read = |offset: u32| reader.pointer(at.add(offset.into())).unwrap_or_default();
+                let state = StaticType {
+                    ty: read(ty),
+                    dict: read(dict),
+                    subclasses: read(subclasses),
+                };
+                if !state.ty.is_null() {
+                    list.push(state);
+                }
+            }
+        }
+        list
     }
 
     /// Address of its collector's state.
@@ -193,18 +242,18 @@ fn runs_code<M: Memory>(reader: Reader<'_, M>, layout: &Layout, frame: RemoteAdd
     if frame.is_null() {
         return true;
     }
-    let of = reader
-        .pointer(frame.add(layout.frame.f_code.into()))
-        .and_then(|code| {
-            // From 3.14 on the low bits are a tag.
-            let code = RemoteAddr(code.0 & !3);
-            reader.pointer(code.add(layout.object.ob_type.into()))
-        });
-    let name = of.and_then(|of| {
+    let code = reader.pointer(frame.add(layout.frame.f_code.into()));
+    // From 3.14 on the low bits are a tag.
+    let code = code.map(|code| RemoteAddr(code.0 & !3));
+    if code == Ok(RemoteAddr::NULL) {
+        return true;
+    }
+    let name = code.and_then(|code| {
+        let of = reader.pointer(code.add(layout.object.ob_type.into()))?;
         let name = reader.pointer(of.add(layout.ty.tp_name.into()))?;
         reader.c_string(name, 16)
     });
-    name.is_ok_and(|name| name == "code" || name == "NoneType")
+    name.is_ok_and(|name| matches!(&*name, "code" | "NoneType" | "uop_executor"))
 }
 
 fn read_thread<M: Memory>(

@@ -196,8 +196,16 @@ impl Python {
         let l = &self.layout.tstate;
         let mut before = RemoteAddr::NULL;
         for thread in &interpreter.threads {
-            let owner = reader.pointer(thread.at.add(l.interp.into()))?;
-            if owner != interpreter.at || reader.pointer(thread.at.add(l.prev.into()))? != before {
+            let owner = |at: RemoteAddr| reader.pointer(at.add(l.interp.into()));
+            if owner(thread.at)? != interpreter.at {
+                return Ok(false);
+            }
+            let previous = reader.pointer(thread.at.add(l.prev.into()))?;
+            // One that is just being added or removed is linked one way only.
+            let next = |at: RemoteAddr| reader.pointer(at.add(l.next.into()));
+            if previous != before
+                && (owner(previous) != Ok(interpreter.at) || next(previous) != Ok(thread.at))
+            {
                 return Ok(false);
             }
             before = thread.at;

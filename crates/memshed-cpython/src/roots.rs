@@ -39,6 +39,7 @@ impl<M: Memory> Visitor<'_, M> {
         }
         roots.extend(self.atexit_functions(interpreter));
         roots.extend(self.runtime_roots(interpreter));
+        roots.extend(self.own_namespaces(interpreter));
         roots
     }
 
@@ -63,6 +64,36 @@ impl<M: Memory> Visitor<'_, M> {
             });
         });
         roots.sort_by_key(|root| root.name != "__main__");
+        roots
+    }
+
+    /// The namespaces that an interpreter other than the main one has of its own for types that
+    /// it shares: edges of the types show the main interpreter's.
+    fn own_namespaces(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+        let mut roots = Vec::new();
+        for state in interpreter.static_types(self.reader, self.layout) {
+            let shown = self.static_types.get(&state.ty);
+            if shown == Some(&(state.dict, state.subclasses)) {
+                continue;
+            }
+            let name = state.ty.add(self.layout.ty.tp_name.into());
+            let name = self.reader.pointer(name);
+            let name = name.and_then(|at| self.reader.c_string(at, 256));
+            let name = name.unwrap_or_default();
+            for (object, part) in [
+                (state.dict, "__dict__"),
+                (state.subclasses, "tp_subclasses"),
+            ] {
+                if !object.is_null() {
+                    roots.push(RawRoot {
+                        object,
+                        kind: RootKind::Interpreter,
+                        name: format!("{name}.{part} in a subinterpreter"),
+                        namespace: part == "__dict__",
+                    });
+                }
+            }
+        }
         roots
     }
 

@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 /// Says "ready" and waits, with a few thousand objects.
 const PROGRAM: &str = "import os, threading\n\
-    kept = [([n], {n: str(n)}) for n in range(2000)]\n\
+    kept = [([n], {n: str(n)}) for n in range(500)]\n\
     os.write(1, b'ready\\n')\n\
     os.read(0, 1)";
 
@@ -53,16 +53,19 @@ impl Facts {
     }
 }
 
-/// The heap that `layout` gives and how many problems were counted; `None` if it is refused.
-fn look(python: &Python, layout: Layout, memory: &Copy) -> Option<(Facts, usize)> {
+/// The heap that `layout` gives; `None` if it is refused, or if problems are counted.
+fn look(python: &Python, layout: Layout, memory: &Copy) -> Option<Facts> {
     let python = Python {
         program: python.program.clone(),
         layout,
         minor: python.minor,
     };
     let mut walk = Walk::find(&python, memory, WalkOptions::default(), &|_| {}).ok()?;
+    if !walk.problems().is_empty() {
+        return None;
+    }
     let heap = walk.heap(&crate::Surroundings::default(), &|_| {});
-    Some((Facts::of(&heap), walk.problems().len()))
+    walk.problems().is_empty().then(|| Facts::of(&heap))
 }
 
 /// What is no offset in the struct that it is listed with: numbers, and fields of structs within.
@@ -146,13 +149,7 @@ fn moved(layout: &Layout, of: &str, from: u32) -> Layout {
 
 /// The changes with which a look reports another heap and no problem, and how many were tried.
 fn silent(python: &Python, memory: &Copy) -> (Vec<String>, usize) {
-    let (right, problems) = look(python, python.layout.clone(), memory).expect("a heap");
-    assert_eq!(
-        problems,
-        0,
-        "{}: not even the right table does",
-        python.version()
-    );
+    let right = look(python, python.layout.clone(), memory).expect("the right table does");
     let mut changes = BTreeSet::new();
     for of in STRUCTS {
         each(&mut python.layout.clone(), of, &mut |field| {
@@ -162,7 +159,7 @@ fn silent(python: &Python, memory: &Copy) -> (Vec<String>, usize) {
     let changes: Vec<_> = changes.into_iter().collect();
     let wrong = changes.par_iter().filter(|(of, from)| {
         let layout = moved(&python.layout, of, *from);
-        look(python, layout, memory).is_some_and(|(facts, n)| n == 0 && facts.differs(&right))
+        look(python, layout, memory).is_some_and(|facts| facts.differs(&right))
     });
     let wrong = wrong.map(|(of, from)| format!("{of} from {from}"));
     (wrong.collect(), changes.len())
@@ -181,7 +178,7 @@ fn a_struct_that_grew_is_not_silent() {
         child.kill().expect("it can be ended");
         child.wait().expect("it ends");
         let python = Python::open(program, &memory).expect("its state");
-        if !seen.insert((python.minor, python.layout.versions)) {
+        if !seen.insert(python.minor) {
             continue;
         }
         let (wrong, tried) = silent(&python, &memory);

@@ -138,7 +138,7 @@ impl<'m, M: Memory> Walk<'m, M> {
                     .to_owned()
             });
         }
-        let interned = python.interned_3_11(reader, &marker.found.types);
+        let interned = python.static_interned(reader, &marker.found.types);
         roots.extend(interned.map(|object| RawRoot {
             object,
             kind: RootKind::Interned,
@@ -428,32 +428,11 @@ fn static_types<M: Memory>(
     python: &Python,
     interpreters: &[Interpreter],
 ) -> FxHashMap<RemoteAddr, (RemoteAddr, RemoteAddr)> {
-    let (l, s) = (&python.layout.interp, &python.layout.static_type);
-    let tables = [
-        (l.types_builtins, l.types_builtins_capacity),
-        (l.types_extensions, l.types_extensions_capacity),
-    ];
     let mut map = FxHashMap::default();
-    let (Some(size), Some(ty), Some(dict), Some(subclasses)) =
-        (s.size, s.ty, s.tp_dict, s.tp_subclasses)
-    else {
-        return map;
-    };
     for interpreter in interpreters {
-        for (table, capacity) in tables {
-            let (Some(table), Some(capacity)) = (table, capacity) else {
-                continue;
-            };
-            for i in 0..capacity {
-                let at = interpreter
-                    .at
-                    .add(u64::from(table) + u64::from(i) * u64::from(size));
-                let read = |offset: u32| reader.pointer(at.add(offset.into())).unwrap_or_default();
-                if !read(ty).is_null() {
-                    // The namespaces of the main interpreter, the last in the list, win.
-                    map.insert(read(ty), (read(dict), read(subclasses)));
-                }
-            }
+        for state in interpreter.static_types(reader, &python.layout) {
+            // The namespaces of the main interpreter, the last in the list, win.
+            map.insert(state.ty, (state.dict, state.subclasses));
         }
     }
     map
