@@ -27,8 +27,7 @@ pub struct Args {
     again: bool,
 }
 
-/// Versions and the suites that have them, in the order in which they are tried. 3.15 is for
-/// looking at what is not supported.
+/// Versions and the suites that have them, in the order in which they are tried.
 const KNOWN: [(&str, &[&str]); 3] = [
     ("3.13", &["trixie", "forky"]),
     ("3.14", &["forky", "sid"]),

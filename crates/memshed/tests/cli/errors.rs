@@ -53,7 +53,7 @@ fn an_unsupported_version() {
     let program = Running::start(Command::new(&python.path).args(["-c", WAITS]));
     let run = run(&["inspect", &program.pid()]);
     let (major, minor, _) = python.version;
-    run.assert_could_not(&format!("{major}.{minor}"), "3.11 to 3.14");
+    run.assert_could_not(&format!("{major}.{minor}"), "3.9 to 3.15");
 }
 
 #[test]
