@@ -76,7 +76,7 @@ fn fuzz(root: &Path, target: &str, seconds: u32) -> Result<Outcome> {
         .context("running cargo fuzz; `cargo install cargo-fuzz` brings it")?;
     let log = String::from_utf8_lossy(&output.stderr);
     let executions = figure(&log, "stat::number_of_executed_units:");
-    let covered = log.lines().filter_map(|line| figure(line, " cov:")).last();
+    let covered = log.lines().rev().find_map(|line| figure(line, " cov:"));
     let crashes = count(&artifacts).saturating_sub(before);
     let good = output.status.success() && executions.is_some();
     if !good {
@@ -115,7 +115,7 @@ mod tests {
         let log = "#2 INITED cov: 41 ft: 42\n#9 NEW cov: 57 ft: 60\n\
                    stat::number_of_executed_units: 1234\n";
         assert_eq!(figure(log, "stat::number_of_executed_units:"), Some(1234));
-        let covered = log.lines().filter_map(|line| figure(line, " cov:")).last();
+        let covered = log.lines().rev().find_map(|line| figure(line, " cov:"));
         assert_eq!(covered, Some(57));
         assert_eq!(figure(log, "no such figure"), None);
     }

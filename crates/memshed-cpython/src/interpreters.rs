@@ -5,6 +5,7 @@ use crate::problems::Problems;
 use crate::read::Reader;
 use memshed_heap::{Gc, Generation};
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
+use rustc_hash::FxHashSet;
 
 const MAX_INTERPRETERS: usize = 10_000;
 const MAX_THREADS: usize = 1_000_000;
@@ -52,7 +53,12 @@ impl Interpreter {
     ) -> Result<Vec<Interpreter>, ReadError> {
         let mut list = Vec::new();
         let mut at = reader.pointer(runtime.add(layout.runtime.interpreters_head.into()))?;
+        let mut seen = FxHashSet::default();
         while !at.is_null() && list.len() < MAX_INTERPRETERS {
+            if !seen.insert(at) {
+                problems.add("torn-interpreter-list", || format!("{at} comes again"));
+                break;
+            }
             let threads = threads(reader, layout, runtime, at, problems)?;
             list.push(Interpreter { at, threads });
             at = reader.pointer(at.add(layout.interp.next.into()))?;
@@ -219,7 +225,13 @@ fn threads<M: Memory>(
     let main = reader.u64(runtime.add(layout.runtime.main_thread.into()))?;
     let mut list = Vec::new();
     let mut at = reader.pointer(interpreter.add(layout.interp.threads_head.into()))?;
-    while !at.is_null() && list.len() < MAX_THREADS {
+    let mut seen = FxHashSet::default();
+    // Those that cannot be read count, too.
+    while !at.is_null() && seen.len() < MAX_THREADS {
+        if !seen.insert(at) {
+            problems.add("torn-thread-list", || format!("{at} comes again"));
+            break;
+        }
         match read_thread(reader, layout, main, at) {
             Ok(thread) => {
                 if !runs_code(reader, layout, thread.frame) {

@@ -77,18 +77,6 @@ impl Addresses {
         self.iter().is_sorted()
     }
 
-    /// The row that holds `address`, if the column is sorted and one does.
-    pub fn find(&self, address: u64) -> Option<usize> {
-        let high = (address >> 32) as u32;
-        let at = self.runs.partition_point(|run| run.high < high);
-        let run = self.runs.get(at).filter(|run| run.high == high)?;
-        let next = self.runs.get(at + 1).map(|run| run.first as usize);
-        let first = run.first as usize;
-        let low = &self.low[first..next.unwrap_or(self.low.len())];
-        let within = low.binary_search(&(address as u32)).ok()?;
-        Some(first + within)
-    }
-
     /// The first row whose address is not below `address`, if the column is sorted; the number of
     /// rows if there is none.
     pub fn lower_bound(&self, address: u64) -> usize {
@@ -148,9 +136,7 @@ mod tests {
             prop_assert_eq!(column.last(), addresses.last().copied());
             for (row, &address) in addresses.iter().enumerate() {
                 prop_assert_eq!(column.get(row), address);
-                prop_assert_eq!(column.find(address), Some(row));
                 let next = address.wrapping_add(1);
-                prop_assert_eq!(column.find(next), addresses.binary_search(&next).ok());
                 for at in [address, next] {
                     let bound = addresses.partition_point(|&one| one < at);
                     prop_assert_eq!(column.lower_bound(at), bound);

@@ -9,6 +9,7 @@ use crate::os::{self, PAGE};
 use crate::pages::Pages;
 use crate::placement::{AreaId, Placement};
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 
@@ -56,6 +57,12 @@ enum Way {
     Pin,
     /// By `/proc/PID/mem`.
     Read,
+}
+
+/// Which half of a copy failed.
+enum Failed {
+    Read,
+    Write,
 }
 
 /// A run of pages to copy.
@@ -228,7 +235,11 @@ impl Source {
         let worker = || {
             let mut buffer = vec![0; BUFFER.min(total) as usize];
             while let Some(piece) = pieces.lock().ok().and_then(|mut p| p.pop()) {
-                self.copy_piece(&piece, place, &mut buffer);
+                if self.copy_piece(&piece, place, &mut buffer).is_break()
+                    && let Ok(mut rest) = pieces.lock()
+                {
+                    rest.clear();
+                }
             }
         };
         if total < WORTH_TWO || processors < 2 {
@@ -240,12 +251,18 @@ impl Source {
         });
     }
 
-    fn copy_piece(&self, piece: &Work, place: Option<&Placement>, buffer: &mut [u8]) {
+    /// Copies a piece; `Break` if there is no use in going on with any.
+    fn copy_piece(
+        &self,
+        piece: &Work,
+        place: Option<&Placement>,
+        buffer: &mut [u8],
+    ) -> ControlFlow<()> {
         let Range { start, end } = piece.range;
         if piece.way == Way::Zero {
             // Copied once, and given back since: a hole reads as zeros.
             let _ = os::punch(&self.file, self.area.offset(start), end - start);
-            return;
+            return ControlFlow::Continue(());
         }
         let mut at = start;
         while at < end {
@@ -254,7 +271,12 @@ impl Source {
                     os::read_process_raw(self.pid, at, place.local(at), end - at)
                 }
                 (Some(place), _) => os::read_at_raw(&self.bytes, at, place.local(at), end - at),
-                (None, _) => self.append(at, end, buffer),
+                (None, _) => match self.append(at, end, buffer) {
+                    // Memory is full; the next page would find none either.
+                    Err(Failed::Write) => return ControlFlow::Break(()),
+                    Err(Failed::Read) => Ok(0),
+                    Ok(got) => Ok(got),
+                },
             };
             let got = got.unwrap_or(0) / PAGE;
             if got > 0 {
@@ -264,19 +286,21 @@ impl Source {
             }
             // A page that cannot be read: past the end of a file, or the process is gone.
             if os::process_is_gone(self.pid) {
-                return;
+                return ControlFlow::Break(());
             }
             at += PAGE;
         }
+        ControlFlow::Continue(())
     }
 
     /// Copies the pages of `at..end` that fit into `buffer` to holes of the file. Writing whole
     /// pages there saves the kernel from clearing them. How many bytes were copied.
-    fn append(&self, at: u64, end: u64, buffer: &mut [u8]) -> std::io::Result<u64> {
+    fn append(&self, at: u64, end: u64, buffer: &mut [u8]) -> Result<u64, Failed> {
         let len = buffer.len().min((end - at) as usize);
-        let got = self.bytes.read_at(&mut buffer[..len], at)?;
-        self.file
-            .write_all_at(&buffer[..got], self.area.offset(at))?;
+        let read = self.bytes.read_at(&mut buffer[..len], at);
+        let got = read.map_err(|_| Failed::Read)?;
+        let written = self.file.write_all_at(&buffer[..got], self.area.offset(at));
+        written.map_err(|_| Failed::Write)?;
         Ok(got as u64)
     }
 }
