@@ -135,11 +135,21 @@ pub struct Held {
 impl Held {
     /// Starts `objects.py` and waits for its truth.
     pub fn start(ground: &Ground, python: &Interpreter, args: &[&str]) -> Result<Held> {
+        Held::start_program(ground, &python.path, "objects.py", args)
+    }
+
+    /// Starts a program that takes the directory for its truth as its first argument.
+    pub fn start_program(
+        ground: &Ground,
+        python: &std::path::Path,
+        program: &str,
+        args: &[&str],
+    ) -> Result<Held> {
         let directory = ground.scratch("truth")?;
         let target = Target::start(
-            Command::new(&python.path)
-                .arg("-B")
-                .arg(ground.program("objects.py"))
+            Command::new(python)
+                .args(["-W", "ignore", "-B"])
+                .arg(ground.program(program))
                 .arg(&directory)
                 .args(args),
         )?;
