@@ -250,9 +250,9 @@ impl<M: Memory> Visitor<'_, M> {
             }
             left -= here;
             index = 0;
-            block = self
-                .reader
-                .pointer(block.add(deque::BLOCK_RIGHTLINK.into()))?;
+            if left > 0 {
+                block = self.next_block(block)?;
+            }
         }
         Ok(())
     }
@@ -301,16 +301,14 @@ impl<M: Memory> Visitor<'_, M> {
     /// of the wrapper alone.
     fn cached<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
         let reader = self.reader;
-        let dict = reader.pointer(at.add(lru_cache::CACHE.into()))?;
         let mut link = reader.pointer(at.add(lru_cache::FIRST.into()))?;
-        if dict.is_null() || link.is_null() {
-            return Ok(());
-        }
-        let used = reader.u64(dict.add(self.layout.dict.ma_used.into()))?;
-        for _ in 0..used.min(MAX_LENGTH) {
-            if link == at {
-                break;
+        let mut before = at;
+        // Links that agree both ways cannot go in a circle but through the wrapper.
+        while !link.is_null() && link != at {
+            if reader.pointer(link.add(lru_cache::LINK_PREVIOUS.into()))? != before {
+                return Err(ReadError::Unmapped(link));
             }
+            before = link;
             let key = reader.pointer(link.add(lru_cache::LINK_KEY.into()))?;
             let result = reader.pointer(link.add(lru_cache::LINK_RESULT.into()))?;
             sink.edge(key, RawLabel::Field("cache key"));

@@ -229,12 +229,14 @@ impl<M: Memory> Visitor<'_, M> {
         let slots = reader.u64(at.add(odict::FAST_NODES_SIZE.into()))?;
         tell(table, slots.min(MAX_BYTES) * 8, PartKind::Order, sink);
         let mut node = reader.pointer(at.add(odict::FIRST.into()))?;
-        let count = reader.u64(at.add(self.layout.dict.ma_used.into()))?;
-        for _ in 0..count {
-            if node.is_null() {
-                break;
+        let mut before = RemoteAddr::NULL;
+        // Nodes whose links back agree cannot go in a circle.
+        while !node.is_null() {
+            if reader.pointer(node.add(odict::NODE_PREVIOUS.into()))? != before {
+                return Err(ReadError::Unmapped(node));
             }
             tell(node, odict::NODE_SIZE.into(), PartKind::Order, sink);
+            before = node;
             node = reader.pointer(node.add(odict::NODE_NEXT.into()))?;
         }
         Ok(())
@@ -317,6 +319,21 @@ impl<M: Memory> Visitor<'_, M> {
         Ok((items, room.min(MAX_BYTES >> 16) * u64::from(size.min(64))))
     }
 
+    /// The block of a deque that follows `block`; an error unless it links back, so that blocks
+    /// cannot go in a circle.
+    pub(crate) fn next_block(&self, block: RemoteAddr) -> Result<RemoteAddr, ReadError> {
+        let next = self
+            .reader
+            .pointer(block.add(deque::BLOCK_RIGHTLINK.into()))?;
+        let back = self
+            .reader
+            .pointer(next.add(deque::BLOCK_LEFTLINK.into()))?;
+        match back == block {
+            true => Ok(next),
+            false => Err(ReadError::Unmapped(next)),
+        }
+    }
+
     fn deque_blocks(
         &self,
         at: RemoteAddr,
@@ -326,13 +343,12 @@ impl<M: Memory> Visitor<'_, M> {
         let (reader, bytes) = (self.reader, u64::from(deque::BLOCK_SIZE));
         let last = reader.pointer(at.add(deque::RIGHTBLOCK.into()))?;
         let mut block = reader.pointer(at.add(deque::LEFTBLOCK.into()))?;
-        let items = reader.u64(at.add(self.layout.object.ob_size.into()))?;
-        for _ in 0..items.min(MAX_BYTES) / u64::from(deque::BLOCK_LENGTH) + 2 {
+        while !block.is_null() {
             tell(block, bytes, PartKind::DequeBlock, sink);
-            if block == last || block.is_null() {
+            if block == last {
                 break;
             }
-            block = reader.pointer(block.add(deque::BLOCK_RIGHTLINK.into()))?;
+            block = self.next_block(block)?;
         }
         if info.basicsize < u64::from(deque::SIZE) {
             return Ok(());

@@ -9,6 +9,7 @@ mod builds;
 mod busy;
 pub mod child;
 mod edges;
+mod every_edge;
 pub mod ground;
 mod harm;
 pub mod load;
@@ -91,7 +92,7 @@ const SEE: &[Row] = &[
     ("builds", builds::builds),
     ("refused", refused::refused),
     ("blocks", see::blocks::measure),
-    ("edges", edges::measure),
+    ("edges", every_edge::measure),
     ("account", see::account::measure),
     ("caches", see::caches::measure),
     ("speed", speed::measure),

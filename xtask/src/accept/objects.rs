@@ -148,8 +148,20 @@ pub struct Held {
 impl Held {
     /// Starts `objects.py` and waits for its truth.
     pub fn start(ground: &Ground, python: &Interpreter, args: &[&str]) -> Result<Held> {
-        let mut command = Command::new(&python.path);
-        command.arg("-B").arg(ground.program("objects.py"));
+        Held::start_program(ground, &python.path, "objects.py", args)
+    }
+
+    /// Starts a program that takes the directory for its truth as its first argument.
+    pub fn start_program(
+        ground: &Ground,
+        python: &std::path::Path,
+        program: &str,
+        args: &[&str],
+    ) -> Result<Held> {
+        let mut command = Command::new(python);
+        command
+            .args(["-W", "ignore", "-B"])
+            .arg(ground.program(program));
         Held::wait_for(ground, command, args)
     }
 

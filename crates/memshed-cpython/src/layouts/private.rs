@@ -246,6 +246,8 @@ pub mod lru_cache {
     /// First link of the ring, which ends with the wrapper itself; NULL if the cache is unbounded
     /// or disabled.
     pub const FIRST: u32 = 24;
+    /// Previous link, in a link.
+    pub const LINK_PREVIOUS: u32 = 16;
     /// Next link, in a link.
     pub const LINK_NEXT: u32 = 24;
     /// Strong reference, in a link.
@@ -280,6 +282,8 @@ pub mod odict {
     pub const NODE_KEY: u32 = 0;
     /// Next node, in a node.
     pub const NODE_NEXT: u32 = 16;
+    /// Previous node, in a node; NULL in the first.
+    pub const NODE_PREVIOUS: u32 = 24;
     /// Bytes of a node.
     pub const NODE_SIZE: u32 = 32;
 }
