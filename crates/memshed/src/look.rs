@@ -7,8 +7,8 @@ use memshed_cpython::{
 };
 use memshed_heap::{Container, Heap, Method, Problem, SnapshotInfo};
 use memshed_target::{
-    FreezeInfo, FreezeRequest, Frozen, MappingUse, Memory, Process, Range, Session, SessionOptions,
-    TargetError, WordTest, access,
+    FreezeInfo, FreezeRequest, Frozen, MappingUse, Memory, Process, Range, ReadError, Residency,
+    Session, SessionOptions, TargetError, WordTest, access,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -61,7 +61,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     let uses = process
         .mapping_use()
         .map_err(|error| look.target_error(error))?;
-    let frozen = look.freeze(&mut session, &program)?;
+    let frozen = look.freeze(&mut session, &program, &process, &uses)?;
     let python =
         Python::open(program, &frozen).map_err(|error| look.frozen_error(&frozen, error))?;
     // Now, since it may end any time.
@@ -139,7 +139,13 @@ impl Look<'_> {
     }
 
     /// Freezes the process at a moment when no collection runs, if there is one soon.
-    fn freeze(&self, session: &mut Session, program: &Program) -> Result<Frozen, LookError> {
+    fn freeze(
+        &self,
+        session: &mut Session,
+        program: &Program,
+        process: &Process,
+        uses: &[MappingUse],
+    ) -> Result<Frozen, LookError> {
         let live = session.live().map_err(|error| self.target_error(error))?;
         let python =
             Python::open(program.clone(), &live).map_err(|error| self.walk_error(error))?;
@@ -167,8 +173,13 @@ impl Look<'_> {
                 ..self.walk_options()
             };
             // Torn as the running process is, this only has to read what will be read again.
-            if let Ok(python) = Python::open(program.clone(), live) {
-                let _ = Walk::find(&python, live, options, &|_| {});
+            if let Ok(python) = Python::open(program.clone(), live)
+                && let Ok(walk) = Walk::find(&python, live, options, &|_| {})
+            {
+                let own = walk.interpreter_mappings();
+                let threads = process.threads();
+                let none = Residency::default();
+                let _ = Surroundings::read(live, uses.to_vec(), none, &own, threads);
             }
         };
         session
@@ -202,8 +213,16 @@ impl Look<'_> {
             .residency(&ranges)
             .map_err(|error| self.target_error(error))?;
         let own = walk.interpreter_mappings();
-        Surroundings::read(frozen, uses, residency, &own, process.threads())
-            .map_err(|error| self.frozen_error(frozen, error.into()))
+        let threads = process.threads();
+        let read = Surroundings::read(frozen, uses.clone(), residency.clone(), &own, threads);
+        let paused = frozen.info().method == memshed_target::Method::Pause;
+        match read {
+            // During a pause only that is copied which the process had beforehand.
+            Err(ReadError::NotCopied(at)) if paused => {
+                Ok(Surroundings::unknown(uses, residency, at))
+            }
+            read => read.map_err(|error| self.frozen_error(frozen, error.into())),
+        }
     }
 
     fn walk_options(&self) -> WalkOptions {

@@ -3,7 +3,9 @@
 
 use crate::pymalloc::PAGE;
 use memshed_malloc::{Glibc, Hints, Owners};
-use memshed_target::{Mapping, MappingUse, Memory, Range, ReadError, Residency, ThreadInfo};
+use memshed_target::{
+    Mapping, MappingUse, Memory, Range, ReadError, RemoteAddr, Residency, ThreadInfo,
+};
 
 /// What is around the interpreter's heap.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Surroundings {
     pub owners: Owners,
     /// The threads.
     pub threads: Vec<ThreadInfo>,
+    /// What of the allocator's state could not be had, so that nothing is known of it.
+    missing: Option<RemoteAddr>,
 }
 
 impl Surroundings {
@@ -49,7 +53,22 @@ impl Surroundings {
             glibc,
             owners,
             threads,
+            missing: None,
         })
+    }
+
+    /// What is around the heap where the allocator's state at `at` could not be had.
+    pub fn unknown(
+        mappings: Vec<MappingUse>,
+        residency: Residency,
+        at: RemoteAddr,
+    ) -> Surroundings {
+        Surroundings {
+            mappings,
+            residency,
+            missing: Some(at),
+            ..Surroundings::default()
+        }
     }
 
     /// Resident bytes that `malloc_trim(0)` would give back.
@@ -62,12 +81,17 @@ impl Surroundings {
     pub fn problems(&self) -> Vec<memshed_heap::Problem> {
         let malloc = self.glibc.iter().flat_map(|glibc| glibc.problems.list());
         let all = malloc.chain(self.owners.problems.list());
-        all.map(|problem| memshed_heap::Problem {
+        let problem = |problem: &memshed_malloc::Problem| memshed_heap::Problem {
             kind: problem.kind.to_owned(),
             count: problem.count,
             example: format!("at {}", problem.example),
-        })
-        .collect()
+        };
+        let missing = self.missing.map(|at| memshed_heap::Problem {
+            kind: "allocator-not-copied".to_owned(),
+            count: 1,
+            example: format!("malloc's state at {at} was new when the process stood still"),
+        });
+        all.map(problem).chain(missing).collect()
     }
 
     /// Resident bytes of the pages that a range of whole pages touches.

@@ -164,6 +164,7 @@ fn heap() -> Heap {
         heap.pool_table.block_size.push(32);
         heap.pool_table.used.push(5);
         heap.pool_table.capacity.push(510);
+        heap.pool_table.resident.push(16384);
     }
     heap.edges = Some(edges);
     heap.names.insert(ObjectId(0), name);

@@ -1,9 +1,7 @@
 //! Where a process has the symbols that tell that it is Python, and when it ends.
 
-use super::trace::word;
 use memshed_cpython::layouts::{Build, layout_for};
-use memshed_target::{Process, RemoteAddr, elf};
-use std::collections::HashMap;
+use memshed_target::{Process, elf};
 use std::path::Path;
 
 /// A Python process at its first instruction.
@@ -19,22 +17,18 @@ pub struct Python {
 /// What `pid`, stopped before its program's first instruction with its libraries in place, is
 /// if it is Python.
 pub fn python(pid: i32) -> Option<Python> {
-    const NAMES: [&str; 3] = ["_PyRuntime", "Py_Version", "_exit"];
     let process = Process::open(pid).ok()?;
+    let identity = memshed_cpython::identify(&process).ok()??;
+    let known = identity.program.ok();
     let program = process.exe().ok()?;
-    let mut found: HashMap<String, RemoteAddr> = HashMap::new();
-    for module in elf::modules(&process.mappings().ok()?) {
-        if may_have_them(&module.path, &program) {
-            found.extend(elf::find_symbols(&process, &module, &NAMES).unwrap_or_default());
-        }
-    }
-    let address = |name: &str| found.get(name).map(|at| at.0);
-    let runtime = address("_PyRuntime")?;
-    // Py_Version came with 3.11.
-    let version = address("Py_Version").and_then(|at| word(pid, at).ok());
+    let modules = elf::modules(&process.mappings().ok()?);
+    let libraries = modules.iter().filter(|m| may_have_it(&m.path, &program));
+    let exit = libraries
+        .filter_map(|module| elf::find_symbols(&process, module, &["_exit"]).ok())
+        .find_map(|found| found.get("_exit").copied());
     Some(Python {
-        finalizing: version.and_then(|version| Some(runtime + finalizing(version as u32)?)),
-        exit: address("_exit"),
+        finalizing: known.and_then(|known| Some(known.runtime.0 + finalizing(known.version_hex)?)),
+        exit: exit.map(|at| at.0),
     })
 }
 
@@ -47,9 +41,9 @@ fn finalizing(version_hex: u32) -> Option<u64> {
     Some(layout.ok()?.runtime.finalizing.into())
 }
 
-/// The modules that may have the symbols: the program, Python's library, the C library.
-fn may_have_them(path: &str, program: &Path) -> bool {
+/// The modules that may have `_exit`: the program, the C library.
+fn may_have_it(path: &str, program: &Path) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let libraries = ["libpython", "libc.so", "libc-", "ld-musl"];
+    let libraries = ["libc.so", "libc-", "ld-musl"];
     Path::new(path) == program || libraries.iter().any(|prefix| name.starts_with(prefix))
 }
