@@ -420,6 +420,16 @@ impl<M: Memory> Visitor<'_, M> {
                 tell(executors, bytes, PartKind::CodeData, sink);
             }
         }
+        // Up to 3.10: inline caches, and the frame of the last call, kept for the next one.
+        let before_3_11 = [
+            c.co_opcache,
+            c.co_opcache_map,
+            c.co_cell2arg,
+            c.co_zombieframe,
+        ];
+        for offset in before_3_11.into_iter().flatten() {
+            tell(block(offset)?, 0, PartKind::CodeData, sink);
+        }
         if let Some(monitoring) = c.co_monitoring {
             tell(block(monitoring)?, 0, PartKind::CodeData, sink);
         }

@@ -122,6 +122,10 @@ pub struct Code {
     pub co_extra: u32,
     /// The bytecode. `offsetof(PyCodeObject, co_code_adaptive)`.
     pub co_code_adaptive: Option<u32>,
+    /// Pointer to a byte for each instruction: which inline cache is its own. `offsetof(PyCodeObject, co_opcache_map)`.
+    pub co_opcache_map: Option<u32>,
+    /// A frame object, ended, that is kept for the next call. `offsetof(PyCodeObject, co_zombieframe)`.
+    pub co_zombieframe: Option<u32>,
     /// Pointer to the inline caches of a function that runs often. `offsetof(PyCodeObject, co_opcache)`.
     pub co_opcache: Option<u32>,
     /// `u8`, how many there are. `offsetof(PyCodeObject, co_opcache_size)`.

@@ -615,6 +615,8 @@ pub const V3_11: Layout = Layout {
         co_monitoring: None,
         co_extra: 176,
         co_code_adaptive: Some(184),
+        co_opcache_map: None,
+        co_zombieframe: None,
         co_opcache: None,
         co_opcache_size: None,
         opcache_entry: None,

@@ -620,6 +620,8 @@ pub const V3_12: Layout = Layout {
         co_monitoring: Some(168),
         co_extra: 184,
         co_code_adaptive: Some(192),
+        co_opcache_map: None,
+        co_zombieframe: None,
         co_opcache: None,
         co_opcache_size: None,
         opcache_entry: None,

@@ -749,6 +749,8 @@ pub const V3_14: Layout = Layout {
         co_monitoring: Some(176),
         co_extra: 200,
         co_code_adaptive: Some(208),
+        co_opcache_map: None,
+        co_zombieframe: None,
         co_opcache: None,
         co_opcache_size: None,
         opcache_entry: None,

@@ -605,6 +605,8 @@ pub const V3_9: Layout = Layout {
         co_monitoring: None,
         co_extra: 144,
         co_code_adaptive: None,
+        co_opcache_map: Some(152),
+        co_zombieframe: Some(128),
         co_opcache: Some(160),
         co_opcache_size: Some(172),
         opcache_entry: Some(32),
