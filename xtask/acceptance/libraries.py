@@ -3,6 +3,7 @@ python libraries.py DIRECTORY. Then as objects.py does."""
 
 import asyncio
 import sys
+import typing
 
 import aiohttp
 import aiohttp.web
@@ -67,7 +68,7 @@ class Item(pydantic.BaseModel):
     name: str
     price: float = 1.5
     tags: list[str] = []
-    more: dict[str, int] | None = None
+    more: typing.Optional[typing.Dict[str, int]] = None
 
     @pydantic.field_validator("price")
     @classmethod

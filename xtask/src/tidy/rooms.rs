@@ -11,7 +11,10 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("memshed-target", &[]),
     ("memshed-malloc", &["memshed-target"]),
     ("memshed-heap", &[]),
-    ("memshed-cpython", &["memshed-target", "memshed-heap"]),
+    (
+        "memshed-cpython",
+        &["memshed-target", "memshed-malloc", "memshed-heap"],
+    ),
     ("memshed-analysis", &["memshed-heap"]),
     ("memshed-report", &["memshed-heap", "memshed-analysis"]),
     (

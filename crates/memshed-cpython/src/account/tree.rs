@@ -125,7 +125,7 @@ impl Account<'_> {
             Owner::Device => sums.devices.add(file_name(&mapping.path), bytes, 1),
             Owner::PointedToBy(library) => {
                 let owned = self.elsewhere(range, sums);
-                let name = self.library(library);
+                let name = self.name_of_library(library);
                 sums.anonymous.add(name, bytes.saturating_sub(owned), 1);
             }
             Owner::Named => sums.anonymous.add(mapping.path.clone(), bytes, 1),
@@ -212,7 +212,9 @@ impl Account<'_> {
             let name = match holder {
                 Holder::Type(id) => format!("in use, for {}", (self.type_names)(*id)),
                 Holder::Interpreter => "in use, for the interpreter".to_owned(),
-                Holder::Library(library) => format!("in use, for {}", self.library(*library)),
+                Holder::Library(library) => {
+                    format!("in use, for {}", self.name_of_library(*library))
+                }
             };
             sums.malloc.add(name, *bytes, *count);
         }
@@ -230,7 +232,7 @@ impl Account<'_> {
         }
     }
 
-    fn library(&self, library: u32) -> String {
+    fn name_of_library(&self, library: u32) -> String {
         let path = self.around.owners.libraries.get(library as usize);
         file_name(path.map_or("a library", |path| path))
     }
@@ -250,7 +252,7 @@ impl Account<'_> {
         unexplained.add("unreadable pools", arenas.torn, 0);
         let libraries = sums.libraries.into_iter().map(|(library, parts)| {
             let parts = parts.parts("others");
-            MemoryPart::sum(self.library(library), parts)
+            MemoryPart::sum(self.name_of_library(library), parts)
         });
         let whole = |name: &str, sums: Sums, rest: &str| MemoryPart {
             bytes: sums.0.values().map(|(bytes, _)| bytes).sum(),
