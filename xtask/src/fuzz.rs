@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// The targets, in the order of the way of the data.
-const TARGETS: [&str; 5] = ["proc", "elf", "protocol", "walk", "snapshot"];
+pub const TARGETS: [&str; 5] = ["proc", "elf", "protocol", "walk", "snapshot"];
 /// An input that takes longer, in seconds, is a hang.
 const TIMEOUT: u32 = 25;
 
@@ -42,12 +42,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-struct Outcome {
-    told: String,
-    good: bool,
+/// What came of fuzzing a target.
+pub struct Outcome {
+    /// In words.
+    pub told: String,
+    /// Whether it ran to its end and no input failed.
+    pub good: bool,
 }
 
-fn fuzz(root: &Path, target: &str, seconds: u32) -> Result<Outcome> {
+/// Runs `target` for so many seconds.
+pub fn fuzz(root: &Path, target: &str, seconds: u32) -> Result<Outcome> {
     let found = root.join("fuzz/found").join(target);
     std::fs::create_dir_all(&found).context("making fuzz/found")?;
     let artifacts = root.join("fuzz/artifacts").join(target);

@@ -95,6 +95,7 @@ const SEE: &[Row] = &[
     ("edges", every_edge::measure),
     ("account", see::account::measure),
     ("caches", see::caches::measure),
+    ("robustness", see::robustness::measure),
     ("speed", speed::measure),
 ];
 

@@ -3,3 +3,4 @@
 pub mod account;
 pub mod blocks;
 pub mod caches;
+pub mod robustness;
