@@ -93,11 +93,15 @@ pub fn pins(heap: &Heap, emptiest: usize) -> Pins {
             pools.push(place);
         }
     }
-    let live = |places: &[Place]| places.iter().map(|p| p.live).sum::<u64>();
+    let live = |places: &[Place]| {
+        places
+            .iter()
+            .fold(0, |sum: u64, p| sum.saturating_add(p.live))
+    };
     let mut arenas: Vec<(u32, Vec<Place>)> = arenas.into_iter().collect();
     arenas.retain(|(_, places)| {
         let live = live(places);
-        live > 0 && live * SPARSE <= heap.pools.arena_bytes
+        live > 0 && live.saturating_mul(SPARSE) <= heap.pools.arena_bytes
     });
     arenas.sort_by_key(|(number, places)| (live(places), *number));
     let all: Vec<Place> = arenas
@@ -134,7 +138,7 @@ fn pinned(heap: &Heap, places: &[Place]) -> Pinned {
     let mut sum = Pinned::default();
     for place in places {
         sum.resident += place.resident;
-        sum.live += place.live;
+        sum.live = sum.live.saturating_add(place.live);
         let used = u64::from(heap.pool_table.used[place.row]);
         let mut known = 0;
         for (owner, bytes) in blocks_of(heap, place.row) {
@@ -180,10 +184,8 @@ struct TypeSum {
 /// is, and its bytes.
 fn blocks_of(heap: &Heap, row: usize) -> impl Iterator<Item = (ObjectId, u64)> + '_ {
     let table = &heap.pool_table;
-    let (start, end) = (
-        table.address[row],
-        table.address[row] + heap.pools.pool_bytes,
-    );
+    let start = table.address[row];
+    let end = start.saturating_add(heap.pools.pool_bytes);
     let size = table.block_size[row];
     let from = heap.objects.address.lower_bound(start);
     let to = heap.objects.address.lower_bound(end);

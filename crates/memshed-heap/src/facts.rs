@@ -161,7 +161,8 @@ pub struct Releasable {
 impl Releasable {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.free_pools + self.arena_tops + self.used_pools + self.malloc
+        let parts = [self.arena_tops, self.used_pools, self.malloc];
+        parts.into_iter().fold(self.free_pools, u64::saturating_add)
     }
 
     /// Adds `other`.

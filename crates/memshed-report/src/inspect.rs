@@ -147,10 +147,11 @@ impl BlocksRow {
         let row = |kind: BlockKind| {
             let of_kind = || uses.iter().filter(move |row| row.kind == kind);
             let bytes = |row: &BlockUse| row.blocks.saturating_mul(row.block_size.into());
+            let add = u64::saturating_add;
             BlocksRow {
                 kind: kind.word(),
-                blocks: of_kind().map(|row| row.blocks).sum(),
-                bytes: of_kind().map(bytes).sum(),
+                blocks: of_kind().map(|row| row.blocks).fold(0, add),
+                bytes: of_kind().map(bytes).fold(0, add),
             }
         };
         BlockKind::ALL.map(row).to_vec()
@@ -265,7 +266,7 @@ impl InspectView {
     pub(crate) fn free_bytes(&self) -> u64 {
         let parts = self.memory.iter().flat_map(|part| &part.parts);
         let free = parts.filter(|part| part.category.starts_with("free"));
-        free.map(|part| part.bytes).sum()
+        free.map(|part| part.bytes).fold(0, u64::saturating_add)
     }
 }
 

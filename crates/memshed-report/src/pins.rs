@@ -95,7 +95,7 @@ impl PinsView {
     pub(crate) fn text(&self, page: &Page, resident: u64, rows: usize) -> String {
         let mut out = String::new();
         for (pinned, what) in [(&self.arenas, "arena"), (&self.pools, "pool")] {
-            if pinned.resident_bytes * WORTH < resident || pinned.count == 0 {
+            if pinned.resident_bytes.saturating_mul(WORTH) < resident || pinned.count == 0 {
                 continue;
             }
             let line = format!(

@@ -58,7 +58,7 @@ pub(crate) fn category(name: &str) -> (&str, &'static str) {
 pub(crate) fn returnable(pools: &Pools) -> String {
     let r = &pools.releasable;
     let parts = [
-        (r.free_pools + r.arena_tops, "in free pools"),
+        (r.free_pools.saturating_add(r.arena_tops), "in free pools"),
         (r.used_pools, "between objects"),
         (r.malloc, "in malloc"),
     ];

@@ -102,7 +102,8 @@ impl<M: Memory> Caches<'_, '_, M> {
                 let for_good = row.is_some_and(|r| self.objects.refcount[r] == Objects::IMMORTAL);
                 let cache = if for_good { &mut immortal } else { &mut mortal };
                 cache.entries += 1;
-                cache.bytes += row.map_or(0, |row| self.objects.size.get(row));
+                let size = row.map_or(0, |row| self.objects.size.get(row));
+                cache.bytes = cache.bytes.saturating_add(size);
             });
         }
         vec![mortal, immortal]
@@ -223,7 +224,8 @@ impl<M: Memory> Caches<'_, '_, M> {
         if let Ok(Some(dict)) = Dict::read(self.visitor.reader, self.visitor.layout, dict) {
             let _ = dict.for_each(self.visitor.reader, self.visitor.layout, |_, key, value| {
                 entries += 1;
-                bytes += self.size(key) + self.size(value);
+                let both = self.size(key).saturating_add(self.size(value));
+                bytes = both.saturating_add(bytes);
             });
         }
         (entries, bytes)

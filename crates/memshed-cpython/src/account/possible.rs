@@ -79,7 +79,7 @@ impl<M: Memory> Search<'_, '_, M> {
             let threads = interpreter.threads.iter();
             let threads = threads.map(|thread| (thread.at, layout.tstate.size));
             for (at, size) in threads.chain([state]) {
-                let (start, end) = (at.0, at.0 + u64::from(size));
+                let (start, end) = (at.0, at.0.saturating_add(size.into()));
                 self.look_through(Range { start, end }, Holder::Interpreter, &mut progress);
                 self.drain(&mut progress);
             }
@@ -143,7 +143,7 @@ impl<M: Memory> Search<'_, '_, M> {
 
     /// Claims what the words of `range` point at, as far as they were copied.
     fn look_through(&self, range: Range, holder: Holder, progress: &mut Progress) {
-        let mut start = range.start.next_multiple_of(8);
+        let mut start = range.start.saturating_add(7) & !7;
         while start < range.end && progress.looked_through < MAX_BYTES {
             let len = (range.end - start).min(PIECE);
             let words = self
@@ -156,7 +156,7 @@ impl<M: Memory> Search<'_, '_, M> {
                 }
             }
             progress.looked_through += len;
-            start += PIECE;
+            start = start.saturating_add(PIECE);
         }
     }
 

@@ -118,10 +118,11 @@ impl Surroundings {
 /// Resident bytes of a range that need not begin and end with a page; `pages` tells those of
 /// whole pages.
 pub(crate) fn resident_within(pages: &dyn Fn(Range) -> u64, range: Range) -> u64 {
-    let (start, end) = (range.start / PAGE * PAGE, range.end.next_multiple_of(PAGE));
-    if range.is_empty() {
+    // Pages of user space end far below the greatest number.
+    if range.is_empty() || range.end > 1 << 60 {
         return 0;
     }
+    let (start, end) = (range.start / PAGE * PAGE, range.end.next_multiple_of(PAGE));
     let whole = pages(Range { start, end });
     if whole == end - start {
         return range.len();

@@ -113,7 +113,7 @@ impl Pool {
     /// Whether no more than a third of it is in use.
     #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
-        self.used * 3 <= self.capacity
+        u64::from(self.used) * 3 <= self.capacity.into()
     }
 
     /// Address of block `k`.
