@@ -133,7 +133,7 @@ fn parse_line(line: &str) -> Option<Mapping> {
 }
 
 /// How much of one mapping is in memory, in bytes (`/proc/PID/smaps`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingUse {
     /// The mapping.
     pub mapping: Mapping,

@@ -9,12 +9,21 @@ pub const TESTS: &[crate::Test] = &[
     ("residency::shared_pages_are_told_apart", shared),
 ];
 
-/// A target that stands still: what smaps says, and the pages of the same mappings.
+/// What smaps says, and the pages of the same mappings, of a target that is about to stand still:
+/// asked again until smaps says the same before and after.
 fn look(process: &Process) -> (Vec<MappingUse>, Residency) {
-    let uses = process.mapping_use().expect("smaps");
-    let ranges: Vec<Range> = uses.iter().map(|u| u.mapping.range()).collect();
-    let residency = process.residency(&ranges).expect("a pagemap");
-    (uses, residency)
+    let smaps = || process.mapping_use().expect("smaps");
+    let mut uses = smaps();
+    for _ in 0..1000 {
+        let ranges: Vec<Range> = uses.iter().map(|u| u.mapping.range()).collect();
+        let residency = process.residency(&ranges).expect("a pagemap");
+        let after = smaps();
+        if after == uses {
+            return (uses, residency);
+        }
+        uses = after;
+    }
+    panic!("the target does not come to rest");
 }
 
 fn assert_agrees(uses: &[MappingUse], residency: &Residency) {
