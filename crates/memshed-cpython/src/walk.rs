@@ -1,7 +1,7 @@
 //! A look at the heap, in three steps: find every object (which reads all that will be needed, so
 //! that the copy can be let go), build the columns, and, where asked for, tell the edges.
 
-use crate::account::{Account, Caches, FreeLists, Ledger, Search, Surroundings, static_strings};
+use crate::account::{Account, Caches, FreeLists, HiddenLists, Ledger, Search, Surroundings, static_strings};
 use crate::columns;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::find;
@@ -196,7 +196,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             self.in_collection,
             &self.problems,
         );
-        let free_lists = FreeLists::read(&self.visitor, &self.interpreters, &self.arenas);
+        let free_lists = self.free_lists(&ledger);
         let mut heap = self.account(&ledger, &objects, &free_lists, around);
         drop(ledger);
         heap.gc = self.gc();
@@ -208,6 +208,21 @@ impl<'m, M: Memory> Walk<'m, M> {
         heap.caches = self.caches(&objects, &free_lists);
         heap.objects = objects;
         heap
+    }
+
+    /// What free lists hold, once it is known which blocks are objects and parts of them.
+    fn free_lists(&self, ledger: &Ledger<'_>) -> FreeLists {
+        if !self.visitor.layout.freelists.is_empty() {
+            return FreeLists::read(&self.visitor, &self.interpreters, &self.arenas);
+        }
+        let hidden = HiddenLists {
+            visitor: &self.visitor,
+            found: &self.found,
+            arenas: &self.arenas,
+            claims: &ledger.claims,
+            data: &self.python.program.data,
+        };
+        hidden.read()
     }
 
     /// What the pools, the resident pages and the blocks in use are.

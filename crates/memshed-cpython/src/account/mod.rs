@@ -3,6 +3,7 @@
 mod caches;
 mod claims;
 mod free_lists;
+mod hidden_lists;
 mod ledger;
 mod possible;
 mod surroundings;
@@ -11,6 +12,7 @@ mod tree;
 pub(crate) use caches::{Caches, static_strings};
 pub(crate) use claims::{Claim, Claims, Run};
 pub(crate) use free_lists::FreeLists;
+pub(crate) use hidden_lists::HiddenLists;
 pub(crate) use ledger::{Ledger, Near, Owner};
 pub(crate) use possible::Search;
 pub use surroundings::Surroundings;
