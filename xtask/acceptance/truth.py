@@ -38,6 +38,7 @@ except ImportError:
     OURS = None
 STANDARD = getattr(sys, "stdlib_module_names", ())
 HAVE_GC = 1 << 14
+READY = 1 << 12  # types that never were, such as unicodedata's in 3.9, have no bases to ask for
 GET_DICT, GET_BASES, GET_MRO = (type.__dict__[name].__get__ for name in ("__dict__", "__bases__", "__mro__"))
 
 
@@ -148,7 +149,8 @@ def write_truth(directory, edges, malloc_fd, youngest=0):
         if edges and issubclass(kind, type):
             # The collector does not traverse static types, and from 3.12 on their dictionaries
             # are kept elsewhere.
-            for held in (*referents(GET_DICT(found)), GET_BASES(found), GET_MRO(found)):
+            ready = (*referents(GET_DICT(found)), GET_BASES(found), GET_MRO(found)) if found.__flags__ & READY else ()
+            for held in ready:
                 fields.append(address)
                 fields.append(id(held))
             types_found.append(found)

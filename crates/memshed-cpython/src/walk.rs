@@ -1,7 +1,9 @@
 //! A look at the heap, in three steps: find every object (which reads all that will be needed, so
 //! that the copy can be let go), build the columns, and, where asked for, tell the edges.
 
-use crate::account::{Account, Caches, FreeLists, HiddenLists, Ledger, Search, Surroundings, static_strings};
+use crate::account::{
+    Account, Caches, FreeLists, HiddenLists, Ledger, Search, Surroundings, static_strings,
+};
 use crate::columns;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::find;

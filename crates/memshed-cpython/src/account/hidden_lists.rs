@@ -96,10 +96,8 @@ impl<M: Memory> HiddenLists<'_, '_, M> {
 
     fn in_pool(&self, pool: &Pool) -> Vec<Entry> {
         let mut entries = Vec::new();
-        let (Some(live), Some(run)) = (
-            pool.live(self.visitor.reader),
-            self.claims.run(pool.start),
-        ) else {
+        let (Some(live), Some(run)) = (pool.live(self.visitor.reader), self.claims.run(pool.start))
+        else {
             return entries;
         };
         for k in live.iter() {
@@ -143,10 +141,7 @@ impl<M: Memory> HiddenLists<'_, '_, M> {
         let mut longest = Vec::new();
         for range in self.data {
             let words = (range.len() / 8) as usize;
-            let words = self
-                .visitor
-                .reader
-                .pointers(RemoteAddr(range.start), words);
+            let words = self.visitor.reader.pointers(RemoteAddr(range.start), words);
             for head in words.into_iter().flatten() {
                 let chain = follow(floats, head.0);
                 if chain.len() > longest.len() {
