@@ -185,6 +185,17 @@ pub struct Cache {
     pub bytes: u64,
 }
 
+/// Objects of equal contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// One of them.
+    pub object: crate::heap::ObjectId,
+    /// How many there are.
+    pub count: u64,
+    /// The bytes of all of them, by `sys.getsizeof`.
+    pub bytes: u64,
+}
+
 /// A part of the resident memory, and the parts that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPart {

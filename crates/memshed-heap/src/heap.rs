@@ -194,6 +194,14 @@ pub struct Heap {
     pub roots: Vec<Root>,
     /// Names of modules, types, functions, code objects and the like.
     pub names: FxHashMap<ObjectId, StringId>,
+    /// Code objects, sorted by object; told with the edges.
+    pub code: Vec<crate::code::Code>,
+    /// What each thread was running.
+    pub stacks: Vec<crate::code::Stack>,
+    /// References that are no edges: from the interpreter's and the threads' own state, running
+    /// frames, and tables of C code; each object once, sorted, with their number. Told with the
+    /// edges.
+    pub outer_references: Vec<(ObjectId, u32)>,
     /// All names.
     pub strings: Strings,
     /// The collector.
@@ -206,6 +214,10 @@ pub struct Heap {
     pub blocks: Vec<crate::pools::BlockUse>,
     /// Parts of objects in mostly empty pools and arenas, sorted by address.
     pub sparse_parts: Vec<crate::pools::SparsePart>,
+    /// Memory in use that is no object's by any layout.
+    pub native: Vec<crate::native::NativeUse>,
+    /// Objects of equal contents, those with most bytes in all but one first.
+    pub duplicates: Vec<crate::facts::Duplicate>,
     /// Object caches.
     pub caches: Vec<Cache>,
     /// Resident bytes by category; sums to `process.rss_bytes`.

@@ -3,21 +3,25 @@
 //! This room must not know where a heap came from: no process, no interpreter version.
 
 mod addresses;
+mod code;
 mod facts;
 mod heap;
 mod label;
+mod native;
 mod pools;
 mod sizes;
 pub mod snapshot;
 mod strings;
 
 pub use addresses::Addresses;
+pub use code::{Call, Code, Stack};
 pub use facts::{
-    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
-    SnapshotInfo,
+    Cache, Container, Duplicate, Gc, Generation, MemoryPart, Method, Pools, Problem, Process,
+    Releasable, SnapshotInfo,
 };
 pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};
+pub use native::{NativeKind, NativeUse};
 pub use pools::{BlockKind, BlockUse, PoolTable, SparsePart};
 pub use sizes::Sizes;
 pub use snapshot::SnapshotError;
