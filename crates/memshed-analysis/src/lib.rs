@@ -5,14 +5,19 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod cohorts;
 mod findings;
+mod growth;
 mod holders;
 mod largest;
 mod pattern;
 mod pins;
 mod summary;
+pub mod units;
 
-pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use cohorts::{Cohorts, Look, NativeKey, Running};
+pub use findings::{Confidence, Finding, FindingKind, Location, any_of, findings};
+pub use growth::{Ages, Place, places};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
