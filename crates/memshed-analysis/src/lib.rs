@@ -5,18 +5,26 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod components;
+mod dominators;
 mod findings;
+mod graph;
 mod holders;
 mod largest;
 mod pattern;
 mod pins;
+mod set;
 mod summary;
 
+pub use components::{Components, components};
+pub use dominators::Dominators;
 pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use graph::Graph;
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
+pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 
 use memshed_heap::{Heap, ObjectId};
