@@ -6,22 +6,32 @@
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
 mod cohorts;
+mod components;
+mod dominators;
 mod findings;
+mod findings;
+mod graph;
 mod growth;
 mod holders;
 mod largest;
 mod pattern;
 mod pins;
+mod set;
 mod summary;
 pub mod units;
 
 pub use cohorts::{Cohorts, Look, NativeKey, Running};
+pub use components::{Components, components};
+pub use dominators::Dominators;
+pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use findings::{Confidence, Finding, FindingKind, Location, any_of, findings};
+pub use graph::Graph;
 pub use growth::{Ages, Place, places};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
+pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 
 use memshed_heap::{Heap, ObjectId};

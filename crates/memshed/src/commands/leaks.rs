@@ -23,7 +23,7 @@ const LOOKS: u32 = 10;
 const FEWEST: usize = 6;
 /// Looks do not begin at shorter intervals.
 const SHORTEST: Duration = Duration::from_millis(250);
-/// At most one part in so many of the time goes into looks.
+/// At most one part in so many of the time goes into looks, as far as that leaves enough of them.
 const SHARE: u32 = 4;
 /// How often resident memory is asked for in between.
 const BLINK: Duration = Duration::from_millis(100);
@@ -232,7 +232,8 @@ impl<'a> Watcher<'a> {
             if self.once || Instant::now() >= until {
                 break;
             }
-            let interval = (time / LOOKS).max(longest * SHARE).max(SHORTEST);
+            let spare = (longest * SHARE).min(time / FEWEST as u32);
+            let interval = (time / LOOKS).max(spare).max(SHORTEST);
             let mut next = started + interval;
             // The last look is at the end, and not shortly before.
             if next + interval / 2 > until {
