@@ -81,6 +81,8 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     }
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
+        heap.code = walk.code(&mut heap.strings);
+        heap.stacks = walk.stacks(&mut heap.strings);
     }
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
