@@ -23,7 +23,6 @@ pub mod units;
 pub use cohorts::{Cohorts, Look, NativeKey, Running};
 pub use components::{Components, components};
 pub use dominators::Dominators;
-pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use findings::{Confidence, Finding, FindingKind, Location, any_of, findings};
 pub use graph::Graph;
 pub use growth::{Ages, Place, places};
