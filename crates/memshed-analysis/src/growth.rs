@@ -30,7 +30,8 @@ pub struct Ages {
 }
 
 impl Ages {
-    fn add(&mut self, look: usize, count: u64, bytes: u64) {
+    /// Adds objects that a look was the first to see, and bytes.
+    pub(crate) fn add(&mut self, look: usize, count: u64, bytes: u64) {
         if self.bytes.len() <= look {
             self.bytes.resize(look + 1, 0);
             self.count.resize(look + 1, 0);

@@ -9,7 +9,6 @@ mod cohorts;
 mod components;
 mod dominators;
 mod findings;
-mod findings;
 mod graph;
 mod growth;
 mod holders;

@@ -1,7 +1,8 @@
 //! All findings of a heap, and of the looks before it, in order of weight.
 
-use super::{Finding, FindingKind, fragmentation, growing, native};
+use super::{Finding, FindingKind, fragmentation, growing, lost, native};
 use crate::cohorts::Cohorts;
+use crate::graph::Graph;
 use memshed_heap::Heap;
 
 /// A leak that accounts for less than one part in so many of what the greatest one does is left
@@ -14,6 +15,9 @@ const MOST_LEAKS: usize = 5;
 pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     let mut leaks = growing::find(heap, cohorts);
     leaks.extend(native::find(heap, cohorts));
+    if let Some(graph) = Graph::new(heap) {
+        leaks.extend(lost::find(&graph, cohorts));
+    }
     let mut findings = weighty(leaks);
     if let Some(fragmentation) = fragmentation::find(heap, cohorts) {
         let growing = findings.first().map_or(0, |leak| leak.bytes);

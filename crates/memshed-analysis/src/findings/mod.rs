@@ -4,6 +4,7 @@ mod advice;
 mod fragmentation;
 mod growing;
 mod leaks;
+mod lost;
 mod native;
 mod sources;
 mod words;

@@ -43,30 +43,47 @@ pub(crate) fn mentions(heap: &Heap, cohorts: &Cohorts, path: &HolderPath) -> Vec
     Vec::new()
 }
 
-/// Lines of the program's own files that were running while memory grew, the most frequent first.
+/// Lines that were running while memory grew, the most frequent first: in the program's own files,
+/// and the innermost ones, which call C code.
 pub(crate) fn running(cohorts: &Cohorts, most: usize) -> Vec<Location> {
-    let mut times: FxHashMap<(&str, u32, &str), usize> = FxHashMap::default();
+    let mut own: FxHashMap<Line<'_>, usize> = FxHashMap::default();
+    let mut inner: FxHashMap<Line<'_>, usize> = FxHashMap::default();
     for look in &cohorts.looks {
         // Of each thread the innermost call in a file of the program's own.
         let mut threads: FxHashMap<&str, &Running> = FxHashMap::default();
         for call in &look.running {
-            if is_library(&call.file) {
-                continue;
+            if call.depth == 0 && is_library(&call.file) {
+                *inner.entry(line(call)).or_default() += 1;
             }
-            let known = threads.entry(&call.thread).or_insert(call);
-            if call.depth < known.depth {
-                *known = call;
+            if !is_library(&call.file) {
+                let known = threads.entry(&call.thread).or_insert(call);
+                if call.depth < known.depth {
+                    *known = call;
+                }
             }
         }
         for call in threads.values() {
-            let key = (call.file.as_str(), call.line, call.function.as_str());
-            *times.entry(key).or_default() += 1;
+            *own.entry(line(call)).or_default() += 1;
         }
     }
+    let looks = cohorts.len();
+    let mut locations = often(own, looks, most);
+    locations.extend(often(inner, looks, most.div_ceil(2)));
+    locations
+}
+
+/// A file, a line, a function.
+type Line<'a> = (&'a str, u32, &'a str);
+
+fn line(call: &Running) -> Line<'_> {
+    (&call.file, call.line, &call.function)
+}
+
+/// The most frequent ones.
+fn often(times: FxHashMap<Line<'_>, usize>, looks: usize, most: usize) -> Vec<Location> {
     let mut list: Vec<_> = times.into_iter().collect();
     list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let looks = cohorts.len();
-    let location = |((file, line, function), times): ((&str, u32, &str), usize)| Location {
+    let location = |((file, line, function), times): (Line<'_>, usize)| Location {
         file: file.to_owned(),
         line,
         role: format!("running at {times} of {looks} looks, in {function}()"),
