@@ -118,7 +118,7 @@ pub fn places(heap: &Heap, cohorts: &Cohorts) -> Vec<Place> {
     let tops = Tops::find(heap, cohorts);
     let mut sums = tops.sums(heap, cohorts);
     own_growth(heap, cohorts, &tops, &mut sums);
-    join_names(heap, &mut sums);
+    join_names(&mut sums);
     let mut list: Vec<(Key, Sums)> = sums.into_iter().collect();
     list.sort_by_key(|(key, sums)| (Reverse(sums.ages.total()), *key));
     list.truncate(MOST_PLACES);
@@ -126,11 +126,15 @@ pub fn places(heap: &Heap, cohorts: &Cohorts) -> Vec<Place> {
     let mut by_pattern: FxHashMap<String, Place> = FxHashMap::default();
     for (key, sums) in &list {
         let members = members.remove(key).unwrap_or_default();
-        let place = place(heap, cohorts, &tops, key, sums, &members);
-        match by_pattern.get_mut(&place.pattern) {
+        let place = place(heap, &tops, key, sums, &members);
+        let alike = place
+            .pattern
+            .replace("[…][…]", "[…]")
+            .replace("[…][…]", "[…]");
+        match by_pattern.get_mut(&alike) {
             Some(known) => known.join(place),
             None => {
-                by_pattern.insert(place.pattern.clone(), place);
+                by_pattern.insert(alike, place);
             }
         }
     }
@@ -269,14 +273,13 @@ fn own_growth(heap: &Heap, cohorts: &Cohorts, tops: &Tops, sums: &mut FxHashMap<
 }
 
 /// Makes one place of a namespace to which many names were added.
-fn join_names(heap: &Heap, sums: &mut FxHashMap<Key, Sums>) {
+fn join_names(sums: &mut FxHashMap<Key, Sums>) {
     let mut names: FxHashMap<ObjectId, Vec<u32>> = FxHashMap::default();
     for &(holder, label) in sums.keys() {
         if label != 0 && holder != ObjectId::NONE {
             names.entry(holder).or_default().push(label);
         }
     }
-    let _ = heap;
     for (holder, labels) in names {
         if labels.len() < MANY_NAMES {
             continue;
@@ -292,14 +295,7 @@ fn join_names(heap: &Heap, sums: &mut FxHashMap<Key, Sums>) {
     }
 }
 
-fn place(
-    heap: &Heap,
-    cohorts: &Cohorts,
-    tops: &Tops,
-    key: &Key,
-    sums: &Sums,
-    members: &[ObjectId],
-) -> Place {
+fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId]) -> Place {
     let (mut container, label) = *key;
     let mut direct: Vec<ObjectId> = members
         .iter()
@@ -320,7 +316,6 @@ fn place(
         sum.0 += 1;
         sum.1 = sum.1.saturating_add(bytes_of(heap, object.0 as usize));
     }
-    let _ = cohorts;
     let sample = direct
         .iter()
         .max_by_key(|object| bytes_of(heap, object.0 as usize));

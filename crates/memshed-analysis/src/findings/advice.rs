@@ -41,6 +41,9 @@ pub(crate) fn of(facts: &Facts<'_>) -> Advice {
     }
 }
 
+/// Hops below what was added that still tell what it is.
+const SOON: usize = 5;
+
 /// The most telling ones first.
 const KNOWN: &[Known] = &[
     (
@@ -90,6 +93,23 @@ const KNOWN: &[Known] = &[
         },
     ),
     (
+        |f| f.holds("Gcf.figs"),
+        |_| "pyplot keeps every figure that it makes until it is closed".to_owned(),
+        |_| {
+            "Call plt.close(fig) after savefig(), or make figures without pyplot: \
+             matplotlib.figure.Figure()."
+                .to_owned()
+        },
+    ),
+    (
+        |f| f.holds("__warningregistry__") || f.holds("onceregistry"),
+        |_| "warnings remembers each different text that it has shown".to_owned(),
+        |_| {
+            "Keep data out of the text of warnings.warn(), so that equal warnings have equal texts."
+                .to_owned()
+        },
+    ),
+    (
         |f| f.holds("finalize._registry") || f.adds("weakref._Info") || f.adds("weakref.finalize"),
         |_| {
             "weakref.finalize keeps its callback and arguments until the object dies; a callback \
@@ -107,7 +127,7 @@ const KNOWN: &[Known] = &[
         },
     ),
     (
-        |f| f.below("__traceback__") || f.below("tb_frame"),
+        |f| f.soon_below("__traceback__") || f.soon_below("tb_frame"),
         |f| {
             format!(
                 "the exceptions that are kept hold their traceback, that holds the frames of the \
@@ -161,7 +181,7 @@ const KNOWN: &[Known] = &[
         },
     ),
     (
-        |f| f.below(".base"),
+        |f| f.adds("ndarray") && f.soon_below(".base"),
         |f| {
             format!(
                 "each small array is a view: it keeps the whole array from which it was cut ({})",
@@ -174,7 +194,7 @@ const KNOWN: &[Known] = &[
         },
     ),
     (
-        |f| f.below("mbuf") || f.adds("memoryview"),
+        |f| f.adds("memoryview"),
         |f| {
             format!(
                 "each memoryview keeps the whole buffer below it ({})",
@@ -226,29 +246,12 @@ const KNOWN: &[Known] = &[
         },
     ),
     (
-        |f| f.holds("__warningregistry__") || f.holds("onceregistry"),
-        |_| "warnings remembers each different text that it has shown".to_owned(),
-        |_| {
-            "Keep data out of the text of warnings.warn(), so that equal warnings have equal texts."
-                .to_owned()
-        },
-    ),
-    (
         |f| f.holds("_metrics") || f.adds("Counter") && f.adds("Gauge"),
         |_| "a metric keeps a series for each different set of labels".to_owned(),
         |_| {
             "Do not use values without a bound (user ids, paths with ids, error texts) as labels of \
              a metric."
             .to_owned()
-        },
-    ),
-    (
-        |f| f.holds("Gcf.figs"),
-        |_| "pyplot keeps every figure that it makes until it is closed".to_owned(),
-        |_| {
-            "Call plt.close(fig) after savefig(), or make figures without pyplot: \
-             matplotlib.figure.Figure()."
-                .to_owned()
         },
     ),
     (
@@ -300,8 +303,10 @@ impl Facts<'_> {
         added.any(|(full, _)| last(full))
     }
 
-    fn below(&self, hop: &str) -> bool {
-        self.below.iter().any(|(one, _)| one.contains(hop))
+    /// Whether what was added leads to what is heaviest below it by such a hop, and soon.
+    fn soon_below(&self, hop: &str) -> bool {
+        let mut soon = self.below.iter().take(SOON);
+        soon.any(|(one, _)| one.contains(hop))
     }
 
     /// What was added, to what is heaviest below it.

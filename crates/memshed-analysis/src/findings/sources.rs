@@ -30,9 +30,19 @@ pub(crate) fn mentions(heap: &Heap, cohorts: &Cohorts, path: &HolderPath) -> Vec
             let mentioned = code.mentions.iter().map(|&id| heap.strings.get(id));
             mentioned.filter(|m| names.iter().any(|n| n == m)).count()
         };
-        codes.sort_by_key(|code| Reverse((times(code), others(code))));
-        let best = codes.first().map_or(0, |code| others(code));
-        codes.retain(|code| times(code) > 0 || others(code) == best);
+        let weight = |code: &Code| {
+            let file = heap.strings.get(code.file);
+            (times(code), is_of_module(file, path), others(code))
+        };
+        codes.sort_by_key(|code| Reverse(weight(code)));
+        let best = codes.first().map_or((false, 0), |code| {
+            let (_, module, others) = weight(code);
+            (module, others)
+        });
+        codes.retain(|code| {
+            let (times, module, others) = weight(code);
+            times > 0 || (module, others) == best
+        });
         let location = |code: &&Code| Location {
             file: heap.strings.get(code.file).to_owned(),
             line: code.line,
@@ -41,6 +51,22 @@ pub(crate) fn mentions(heap: &Heap, cohorts: &Cohorts, path: &HolderPath) -> Vec
         return codes.iter().take(MOST).map(location).collect();
     }
     Vec::new()
+}
+
+/// Whether a file is that of the module in which a path begins.
+fn is_of_module(file: &str, path: &HolderPath) -> bool {
+    let Start::Root { name, .. } = &path.start else {
+        return false;
+    };
+    let stem = file.strip_suffix(".py").unwrap_or(file);
+    let stem = stem.strip_suffix("/__init__").unwrap_or(stem);
+    let module = format!("/{}", name.replace('.', "/"));
+    // A static type's name begins with its module's.
+    stem.ends_with(&module)
+        || name.contains('.') && {
+            let parent = module.rsplit_once('/').map_or("", |(parent, _)| parent);
+            !parent.is_empty() && stem.ends_with(parent)
+        }
 }
 
 /// Lines that were running while memory grew, the most frequent first: in the program's own files,
