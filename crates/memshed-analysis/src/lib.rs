@@ -8,6 +8,7 @@
 mod components;
 mod dominators;
 mod findings;
+mod garbage;
 mod graph;
 mod holders;
 mod largest;
@@ -20,6 +21,9 @@ mod summary;
 pub use components::{Components, components};
 pub use dominators::Dominators;
 pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use garbage::{
+    Cut, CycleGroup, CycleHop, Garbage, Remedy, TypeAmount, Uncollected, collector_garbage, garbage,
+};
 pub use graph::Graph;
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
