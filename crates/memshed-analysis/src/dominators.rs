@@ -121,7 +121,18 @@ struct Search {
     object: Vec<ObjectId>,
     /// The number of the object that each was visited from.
     parent: Vec<u32>,
-    stack: Vec<(u32, u32)>,
+    /// The objects that have a number: small enough for the processor's caches.
+    visited: ObjectSet,
+    stack: Vec<Visit>,
+}
+
+/// A visit that goes on.
+struct Visit {
+    number: u32,
+    /// The next edge to look at, and where they end.
+    place: u32,
+    end: u32,
+    has_weak: bool,
 }
 
 impl Search {
@@ -132,6 +143,7 @@ impl Search {
             number: vec![TOP; objects],
             object: Vec::with_capacity(objects + 1),
             parent: Vec::with_capacity(objects + 1),
+            visited: ObjectSet::new(objects),
             stack: Vec::new(),
         };
         search.object.push(ObjectId::NONE);
@@ -164,19 +176,20 @@ impl Search {
             return;
         }
         self.enter(graph, object, TOP);
-        while let Some(&(from, place)) = self.stack.last() {
-            let end = graph.row(self.object[from as usize]).end;
-            let next = (place as usize..end).find_map(|at| {
-                let (target, _) = graph.edge_at(at)?;
-                (self.number[target.0 as usize] == TOP).then_some((at, target))
-            });
-            match next {
-                Some((at, target)) => {
-                    if let Some(last) = self.stack.last_mut() {
-                        last.1 = at as u32 + 1;
-                    }
-                    self.enter(graph, target, from);
+        while let Some(visit) = self.stack.last_mut() {
+            let mut next = None;
+            while visit.place < visit.end && next.is_none() {
+                let place = visit.place as usize;
+                visit.place += 1;
+                let target = graph.target_at(place);
+                if !self.visited.contains(target)
+                    && (!visit.has_weak || graph.edge_at(place).is_some())
+                {
+                    next = Some((target, visit.number));
                 }
+            }
+            match next {
+                Some((target, from)) => self.enter(graph, target, from),
                 None => {
                     self.stack.pop();
                 }
@@ -187,22 +200,23 @@ impl Search {
     fn enter(&mut self, graph: &Graph<'_>, object: ObjectId, parent: u32) {
         let number = self.object.len() as u32;
         self.number[object.0 as usize] = number;
+        self.visited.insert(object);
         self.object.push(object);
         self.parent.push(parent);
         let row = graph.row(object);
         if !row.is_empty() {
-            self.stack.push((number, row.start as u32));
+            self.stack.push(Visit {
+                number,
+                place: row.start as u32,
+                end: row.end as u32,
+                has_weak: graph.has_weak(object),
+            });
         }
     }
 
     /// Of what was not visited yet: one object of each component that no other leads to.
     fn first_of_cycles(&self, graph: &Graph<'_>) -> Vec<ObjectId> {
-        let mut left = ObjectSet::new(graph.len());
-        for (row, &number) in (0..).zip(&self.number) {
-            if number == TOP {
-                left.insert(ObjectId(row));
-            }
-        }
+        let left = self.visited.complement(graph.len());
         let found = components(graph, &left, |_, _, _| true);
         let mut led_to = vec![false; found.len()];
         for component in 0..found.len() as u32 {
