@@ -44,6 +44,7 @@ fn heap(count: u32) -> Heap {
     // Each object but the first ones is held by one before it, as in a tree, mostly by a neighbour,
     // and refers to one that is shared by many: to one of the first twentieth, or to a neighbour.
     let mut held = Vec::with_capacity(2 * count as usize);
+    let mut holders = vec![ObjectId::NONE; count as usize];
     let first = TYPES + MODULES;
     let shared = (count / 20).max(first);
     for row in first..garbage {
@@ -58,7 +59,9 @@ fn heap(count: u32) -> Heap {
             0 => neighbour,
             _ => first + random.below(shared - first + 1),
         };
-        held.push((if row == first { TYPES } else { holder }, row));
+        let holder = if row == first { TYPES } else { holder };
+        held.push((holder, row));
+        holders[row as usize] = ObjectId(holder);
         held.push((row, other));
     }
     held.sort_unstable();
@@ -100,8 +103,8 @@ fn heap(count: u32) -> Heap {
             });
     }
     heap.objects.refcount = counts;
-    heap.objects.holder = vec![ObjectId::NONE; count as usize];
-    heap.objects.holder_label = vec![class; count as usize];
+    heap.objects.holder = holders;
+    heap.objects.holder_label = vec![attribute; count as usize];
     for object in (0..TYPES + MODULES).map(ObjectId) {
         heap.roots.push(Root {
             object,

@@ -4,6 +4,7 @@
 //! (labels of kind `Possible`) are edges too, since nearly all of them are; what can be reached
 //! without them is kept apart.
 
+use crate::search::Search;
 use crate::set::ObjectSet;
 use memshed_heap::{Edges, Heap, Label, LabelKind, ObjectId};
 use rayon::prelude::*;
@@ -26,12 +27,12 @@ pub struct Graph<'h> {
     referrer: Vec<ObjectId>,
     roots: Vec<ObjectId>,
     reached: ObjectSet,
-    certain: ObjectSet,
+    search: Search,
 }
 
 impl<'h> Graph<'h> {
     /// The graph of `heap`; `None` if it was obtained without its edges, or has 2^32 or more.
-    /// Takes, beside the heap, 4 bytes an edge and 4.5 an object.
+    /// Takes, beside the heap, 4 bytes an edge and 17 an object.
     pub fn new(heap: &'h Heap) -> Option<Graph<'h>> {
         let edges = sound(heap.edges.as_ref()?, heap.objects.len());
         u32::try_from(edges.target.len()).ok()?;
@@ -48,12 +49,16 @@ impl<'h> Graph<'h> {
             referrer: Vec::new(),
             roots,
             reached: ObjectSet::default(),
-            certain: ObjectSet::default(),
+            search: Search::default(),
         };
-        let ((start, referrer), (reached, certain)) =
-            rayon::join(|| turned(&graph.edges, objects), || graph.reach());
+        let ((start, referrer), mut search) = rayon::join(
+            || turned(&graph.edges, objects),
+            || Search::from_roots(&graph),
+        );
         (graph.referrer_start, graph.referrer) = (start, referrer);
-        (graph.reached, graph.certain) = (reached, certain);
+        graph.reached = search.visited().clone();
+        search.visit_rest(&graph);
+        graph.search = search;
         Some(graph)
     }
 
@@ -83,9 +88,9 @@ impl<'h> Graph<'h> {
         &self.reached
     }
 
-    /// What the roots reach without words that merely look like references.
-    pub fn certainly_reached(&self) -> &ObjectSet {
-        &self.certain
+    /// A search of all objects.
+    pub(crate) fn search(&self) -> &Search {
+        &self.search
     }
 
     /// The references that leave `object` and keep their target alive.
@@ -152,38 +157,6 @@ impl<'h> Graph<'h> {
     pub(crate) fn edge_at(&self, place: usize) -> Option<(ObjectId, Label)> {
         let label = self.edges.label[place];
         (!is_weak(label)).then(|| (self.edges.target[place], label))
-    }
-
-    /// What the roots reach, and what they reach without possible edges.
-    fn reach(&self) -> (ObjectSet, ObjectSet) {
-        let mut reached = ObjectSet::new(self.len());
-        let mut pending = Vec::new();
-        let mut possible = Vec::new();
-        for &root in &self.roots {
-            if reached.insert(root) {
-                pending.push(root);
-            }
-        }
-        while let Some(object) = pending.pop() {
-            for (target, label) in self.edges_of(object) {
-                if label.kind() == LabelKind::Possible {
-                    possible.push(target);
-                } else if reached.insert(target) {
-                    pending.push(target);
-                }
-            }
-        }
-        let certain = reached.clone();
-        pending = possible;
-        pending.retain(|&target| reached.insert(target));
-        while let Some(object) = pending.pop() {
-            for (target, _) in self.edges_of(object) {
-                if reached.insert(target) {
-                    pending.push(target);
-                }
-            }
-        }
-        (reached, certain)
     }
 }
 

@@ -15,6 +15,7 @@ mod largest;
 mod paths;
 mod pattern;
 mod pins;
+mod search;
 mod set;
 mod summary;
 

@@ -163,8 +163,10 @@ impl Display for Cut {
 
 /// The garbage of a heap.
 pub fn garbage(graph: &Graph<'_>) -> Garbage {
-    let collectable = collector_garbage(graph);
-    let freed = unreachable::freed_with(graph, &collectable);
+    let doubtful = unreachable::doubtful(graph);
+    let freed_with = |garbage| unreachable::freed_with(graph, garbage, &doubtful);
+    let collectable = unreachable::among(graph, doubtful.clone());
+    let freed = freed_with(&collectable);
     let stuck = unreachable::never_collected(graph, &collectable, &freed);
     let groups = groups::groups(graph, &collectable, &freed, &stuck);
     let mut rest = freed;
