@@ -260,32 +260,25 @@ impl<'g, 'h> Knot<'g, 'h> {
         let heap = self.graph.heap();
         let &(source, label, target) = key;
         let name = label.name().map_or("", |id| heap.strings.get(id));
-        let bound = (target == "method").then(|| self.bound_to(alike.edge.object));
+        let bound = match target {
+            "method" => self.bound_to(alike.edge.object),
+            _ => None,
+        };
+        let may_be_weak = supports_weak(target) && target != "function" && target != "method";
         let remedy = match label.kind() {
-            LabelKind::Attribute if bound.flatten().is_some() => Remedy::WeakMethod,
             LabelKind::Local | LabelKind::Stack => Remedy::Delete,
-            LabelKind::Attribute | LabelKind::Closure | LabelKind::Field
-                if supports_weak(target) && target != "function" && target != "method" =>
-            {
-                Remedy::Weak
-            }
-            LabelKind::Index | LabelKind::Value | LabelKind::Key | LabelKind::KeyObject
-                if supports_weak(target) && target != "function" && target != "method" =>
-            {
-                Remedy::Weak
-            }
+            LabelKind::Possible => Remedy::Clear,
+            LabelKind::Attribute if bound.is_some() => Remedy::WeakMethod,
+            _ if may_be_weak => Remedy::Weak,
             _ => Remedy::Clear,
         };
-        let target = match (remedy, bound.flatten()) {
-            (Remedy::WeakMethod, Some(object)) => type_name(heap, object),
-            _ => target,
-        };
+        let target = bound.map_or(target, |object| type_name(heap, object));
         let step = Step {
             label,
             ..alike.edge
         };
         let from_many = alike.count >= 2 && alike.targets.len() as u64 * 2 <= alike.count;
-        let points_back = from_many || back_words(name) > 0 || remedy == Remedy::WeakMethod;
+        let points_back = from_many || back_words(name) > 0 || bound.is_some();
         Reference {
             cut: Cut {
                 source: source.to_owned(),
@@ -294,6 +287,7 @@ impl<'g, 'h> Knot<'g, 'h> {
                     _ => holders::hop(heap, step),
                 },
                 target: target.to_owned(),
+                is_bound_method: bound.is_some(),
                 remedy,
                 breaks_all,
                 points_back,
