@@ -17,6 +17,7 @@ mod largest;
 mod paths;
 mod pattern;
 mod pins;
+mod search;
 mod set;
 mod summary;
 pub mod units;

@@ -2,6 +2,7 @@
 
 mod components;
 mod dominators;
+mod garbage;
 mod holders;
 mod largest;
 mod maker;
