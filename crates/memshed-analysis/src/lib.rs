@@ -5,18 +5,25 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod diff;
+mod expressions;
 mod findings;
 mod holders;
 mod largest;
+pub mod matching;
 mod pattern;
 mod pins;
+mod places;
 mod summary;
 
+pub use diff::{Diff, Lives, PlaceChange, Tally, TypeChange, diff, growth};
+pub use expressions::expression;
 pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
+pub use places::{PlaceId, Places};
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 
 use memshed_heap::{Heap, ObjectId};

@@ -2,6 +2,9 @@
 //!
 //! This room must not know processes or files: views are plain data, renderers are pure.
 
+mod diff;
+mod diff_plain;
+mod diff_text;
 mod doctor;
 mod inspect;
 mod json;
@@ -16,6 +19,7 @@ mod watch;
 mod watch_table;
 mod words;
 
+pub use diff::{DiffOptions, DiffView, Relation};
 pub use doctor::{Check, CheckStatus, DoctorView};
 pub use inspect::{InspectView, LargestRow, Options, PoolsView, TypeRow};
 pub use memshed_analysis::SortBy;
@@ -31,3 +35,6 @@ pub use watch_table::WatchTable;
 
 /// The JSON schema of what `memshed inspect --format json` writes (draft 2020-12).
 pub const INSPECT_SCHEMA: &str = include_str!("../schema/inspect.schema.json");
+
+/// The JSON schema of what `memshed diff --format json` writes.
+pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");

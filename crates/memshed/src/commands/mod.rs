@@ -2,6 +2,7 @@
 //! exit status out.
 
 mod completions;
+mod diff;
 mod doctor;
 mod inspect;
 mod man;
@@ -33,10 +34,11 @@ pub fn run(
     match command {
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Snapshot(args) => snapshot::run(args, settings, printer),
+        Command::Diff(args) => diff::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
-        Command::Schema => schema::run(printer),
+        Command::Schema { of } => schema::run(*of, printer),
         Command::Man { page } => man::run(page.as_deref(), printer),
     }
 }
