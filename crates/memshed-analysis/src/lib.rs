@@ -5,25 +5,33 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod components;
 mod diff;
+mod dominators;
 mod expressions;
 mod findings;
+mod graph;
 mod holders;
 mod largest;
 pub mod matching;
 mod pattern;
 mod pins;
 mod places;
+mod set;
 mod summary;
 
+pub use components::{Components, components};
 pub use diff::{Diff, Lives, PlaceChange, Tally, TypeChange, diff, growth};
+pub use dominators::Dominators;
 pub use expressions::expression;
 pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use graph::Graph;
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
 pub use places::{PlaceId, Places};
+pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 
 use memshed_heap::{Heap, ObjectId};

@@ -1,5 +1,7 @@
 //! The analyses on heaps made by hand and at random.
 
+mod components;
+mod dominators;
 mod holders;
 mod largest;
 mod maker;
