@@ -108,6 +108,19 @@ impl<'a> Places<'a> {
         PlaceId(place)
     }
 
+    /// The place of what `holder` holds through `label`, of which `object` is one. It is that of
+    /// `object` if that is how the column of holders has it.
+    pub fn through(&mut self, holder: ObjectId, label: Label, object: ObjectId) -> PlaceId {
+        let above = self.of(holder);
+        PlaceId(self.below(above.0, without_value(label), object))
+    }
+
+    /// The place of a root: of what it is called, not of what else may hold that object.
+    pub fn of_root(&mut self, root: ObjectId) -> PlaceId {
+        let key = self.root_key(root);
+        PlaceId(self.root(root, key))
+    }
+
     /// The place of an object that was asked for before.
     pub fn known(&self, object: ObjectId) -> Option<PlaceId> {
         let place = self.of.get(object.0 as usize).copied();

@@ -1,0 +1,501 @@
+//! Why objects are there: what holds them, what would go with them, and which reference to cut.
+
+use crate::diff::Tally;
+use crate::dominators::Dominators;
+use crate::graph::Graph;
+use crate::holders::{HolderPath, Hop, Start, holder_path};
+use crate::paths::{self, path_through};
+use crate::places::{PlaceId, Places};
+use crate::set::ObjectSet;
+use crate::type_name;
+use memshed_heap::{Heap, Label, LabelKind, ObjectId, Objects};
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug)]
+pub struct WhyOptions {
+    /// Ways from roots at most.
+    pub ways: usize,
+    /// Types of what would go with the objects, at most.
+    pub types: usize,
+}
+
+/// One way in which objects are held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Way {
+    /// What it is called; where several objects are held so, indices and keys left out.
+    pub name: String,
+    /// The way to one of them, whose last hop is the reference in question.
+    pub path: HolderPath,
+    /// How many of the objects are held so.
+    pub objects: u64,
+    /// How many are held in no other way.
+    pub alone: u64,
+    /// Bytes that would be freed if this reference, or these, were cut, and nothing else.
+    pub frees: u64,
+    /// How many objects hold them so.
+    pub holders: u64,
+}
+
+/// An object that alone keeps others alive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keeper {
+    /// The object.
+    pub object: ObjectId,
+    /// The name of its type.
+    pub type_name: String,
+    /// The way to it.
+    pub path: HolderPath,
+    /// Bytes that letting go of it would free.
+    pub retained: u64,
+    /// Whether it is a module or a module's names: nothing that one lets go of.
+    pub is_module: bool,
+    /// Whether cutting one reference, the last hop of the path, frees it.
+    pub one_cut: bool,
+}
+
+/// What is known of the references to a single object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct References {
+    /// Its reference count; `None` if it is immortal.
+    pub count: Option<u32>,
+    /// References that are known, from objects and from elsewhere, such as running functions.
+    pub known: u64,
+    /// Objects that refer to it, but are kept alive by nothing but itself.
+    pub in_cycles: u64,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Why {
+    /// The objects themselves; bytes by `sys.getsizeof`.
+    pub objects: Tally,
+    /// How many of them no root reaches.
+    pub unreached: u64,
+    /// How many of those more references are counted than known: C code holds them.
+    pub held_by_c: u64,
+    /// What would go if they went, themselves included; bytes as allocated.
+    pub retained: Tally,
+    /// The types of that, those with most bytes first.
+    pub retained_types: Vec<(String, Tally)>,
+    /// The ways in which they are held, those with most objects first.
+    pub ways: Vec<Way>,
+    /// Ways left out.
+    pub more_ways: u64,
+    /// Of a single object.
+    pub references: Option<References>,
+    /// The nearest object without which all of them would be freed.
+    pub keeper: Option<Keeper>,
+    /// The nearest above it that one single reference keeps.
+    pub cut: Option<Keeper>,
+}
+
+/// Why `objects` are there. Takes about 10 bytes for each object of the heap.
+pub fn why(
+    graph: &Graph<'_>,
+    dominators: &Dominators,
+    objects: &ObjectSet,
+    options: WhyOptions,
+) -> Why {
+    let heap = graph.heap();
+    let inside = Inside::new(graph, dominators, objects);
+    let mut tally = Tally::default();
+    let (mut unreached, mut held_by_c) = (0, 0);
+    for object in objects.iter().filter(|one| (one.0 as usize) < graph.len()) {
+        tally.add(1, heap.objects.size.get(object.0 as usize));
+        if !graph.reached().contains(object) {
+            unreached += 1;
+            held_by_c += u64::from(paths::is_held_from_outside(graph, object));
+        }
+    }
+    let single = match tally.count {
+        1 => objects.iter().next(),
+        _ => None,
+    };
+    let (ways, more_ways) = match single {
+        Some(object) => single_ways(graph, &inside, object, options.ways),
+        None => merged_ways(graph, dominators, objects, &inside, options.ways),
+    };
+    let keeper = common(dominators, objects).map(|one| keeper(graph, dominators, one));
+    let cut = match &keeper {
+        Some(keeper) if !keeper.one_cut => one_cut(graph, dominators, keeper.object),
+        _ => None,
+    };
+    Why {
+        objects: tally,
+        unreached,
+        held_by_c,
+        retained: inside.total,
+        retained_types: inside.heaviest(heap, options.types),
+        ways,
+        more_ways,
+        references: single.map(|object| references(graph, &inside, object)),
+        keeper,
+        cut,
+    }
+}
+
+/// What would go with the objects: all that they dominate.
+struct Inside {
+    set: ObjectSet,
+    /// Those of the objects that no other of them dominates.
+    outermost: ObjectSet,
+    total: Tally,
+    by_type: Vec<Tally>,
+}
+
+impl Inside {
+    fn new(graph: &Graph<'_>, dominators: &Dominators, objects: &ObjectSet) -> Inside {
+        let heap = graph.heap();
+        let mut inside = Inside {
+            set: ObjectSet::new(graph.len()),
+            outermost: objects.clone(),
+            total: Tally::default(),
+            by_type: vec![Tally::default(); heap.types.len()],
+        };
+        let mut pending = Vec::new();
+        for object in objects.iter().filter(|one| (one.0 as usize) < graph.len()) {
+            if inside.set.insert(object) {
+                pending.push(object);
+            }
+            while let Some(at) = pending.pop() {
+                let bytes = graph.bytes(at);
+                inside.total.add(1, bytes);
+                let kind = heap.objects.type_id[at.0 as usize];
+                if let Some(tally) = inside.by_type.get_mut(kind.0 as usize) {
+                    tally.add(1, bytes);
+                }
+                for &child in dominators.children(at) {
+                    inside.outermost.remove(child);
+                    if inside.set.insert(child) {
+                        pending.push(child);
+                    }
+                }
+            }
+        }
+        inside
+    }
+
+    fn heaviest(&self, heap: &Heap, limit: usize) -> Vec<(String, Tally)> {
+        let mut by_name: FxHashMap<&str, Tally> = FxHashMap::default();
+        for (kind, tally) in heap.types.iter().zip(&self.by_type) {
+            if tally.count > 0 {
+                let name = heap.strings.get(kind.name);
+                by_name.entry(name).or_default().add(tally.count, tally.bytes);
+            }
+        }
+        let mut rows: Vec<(&str, Tally)> = by_name.into_iter().collect();
+        rows.sort_by_key(|(name, tally)| (Reverse(tally.bytes), Reverse(tally.count), *name));
+        let rows = rows.into_iter().take(limit);
+        rows.map(|(name, tally)| (name.to_owned(), tally)).collect()
+    }
+}
+
+fn is_root(graph: &Graph<'_>, object: ObjectId) -> bool {
+    graph.roots().binary_search(&object).is_ok()
+}
+
+/// The objects that refer to `object` from elsewhere, each once.
+fn outside_referrers(graph: &Graph<'_>, inside: &Inside, object: ObjectId) -> Vec<ObjectId> {
+    let mut referrers = graph.referrers(object).to_vec();
+    referrers.dedup();
+    referrers.retain(|&referrer| !inside.set.contains(referrer));
+    referrers
+}
+
+fn references(graph: &Graph<'_>, inside: &Inside, object: ObjectId) -> References {
+    let heap = graph.heap();
+    let count = heap.objects.refcount.get(object.0 as usize).copied();
+    let outer = &heap.outer_references;
+    let outer = outer.binary_search_by_key(&object, |(object, _)| *object);
+    let outer = outer.map_or(0, |row| u64::from(heap.outer_references[row].1));
+    let mut cyclic = graph.referrers(object).to_vec();
+    cyclic.dedup();
+    cyclic.retain(|&referrer| inside.set.contains(referrer));
+    References {
+        count: count.filter(|&count| count != Objects::IMMORTAL),
+        known: graph.referrers(object).len() as u64 + outer,
+        in_cycles: cyclic.len() as u64,
+    }
+}
+
+/// The ways to one object: one for each that refers to it, and itself if it is a root.
+fn single_ways(
+    graph: &Graph<'_>,
+    inside: &Inside,
+    object: ObjectId,
+    limit: usize,
+) -> (Vec<Way>, u64) {
+    let referrers = outside_referrers(graph, inside, object);
+    let root = is_root(graph, object);
+    let all = referrers.len() + usize::from(root);
+    let frees = if all == 1 { inside.total.bytes } else { 0 };
+    let heap = graph.heap();
+    let mut found = Vec::new();
+    if root {
+        found.push(paths::root_path(graph, object));
+    }
+    // The nearest to a root are the most telling; a great many are not all looked at.
+    let some = referrers.iter().take(MAX_REFERRERS);
+    found.extend(some.filter_map(|&referrer| path_through(graph, referrer, object)));
+    found.sort_by_key(|path: &HolderPath| (matches!(path.start, Start::Unreached { .. }), path.length));
+    found.truncate(limit);
+    let more = all.saturating_sub(found.len()) as u64;
+    let way = |path: HolderPath| Way {
+        name: path.to_string(),
+        path,
+        objects: 1,
+        alone: u64::from(all == 1),
+        frees,
+        holders: 1,
+    };
+    let mut ways: Vec<Way> = found.into_iter().map(way).collect();
+    if all == 0 {
+        let mut only = way(holder_path(heap, object));
+        only.holders = 0;
+        ways.push(only);
+    }
+    (ways, more)
+}
+
+/// Referrers whose ways are looked for, at most.
+const MAX_REFERRERS: usize = 10_000;
+
+/// One group of references to the objects.
+#[derive(Clone)]
+struct Group {
+    place: PlaceId,
+    /// An example: who refers to whom.
+    holder: ObjectId,
+    object: ObjectId,
+    objects: u64,
+    alone: u64,
+    frees: u64,
+    holders: u64,
+    /// Neighbours, so that each is counted once.
+    last_holder: ObjectId,
+    last_object: ObjectId,
+}
+
+/// An object that several groups hold.
+const SEVERAL: u32 = u32::MAX - 1;
+const NOBODY: u32 = u32::MAX;
+
+/// The ways to many objects, merged by place. References from what would go with them do not
+/// count.
+fn merged_ways(
+    graph: &Graph<'_>,
+    dominators: &Dominators,
+    objects: &ObjectSet,
+    inside: &Inside,
+    limit: usize,
+) -> (Vec<Way>, u64) {
+    let heap = graph.heap();
+    let mut places = Places::new(heap);
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_place: FxHashMap<PlaceId, u32> = FxHashMap::default();
+    // The group that holds each object.
+    let mut held_by: Vec<u32> = vec![NOBODY; graph.len()];
+    let mut add = |place, holder, object: ObjectId, groups: &mut Vec<Group>| {
+        let at = *by_place.entry(place).or_insert_with(|| {
+            groups.push(Group {
+                place,
+                holder,
+                object,
+                objects: 0,
+                alone: 0,
+                frees: 0,
+                holders: 0,
+                last_holder: ObjectId::NONE,
+                last_object: ObjectId::NONE,
+            });
+            groups.len() as u32 - 1
+        });
+        let group = &mut groups[at as usize];
+        let again = group.last_holder == holder && group.last_object == object;
+        if group.last_holder != holder {
+            group.holders += 1;
+        }
+        (group.last_holder, group.last_object) = (holder, object);
+        let by = &mut held_by[object.0 as usize];
+        match *by {
+            NOBODY => {
+                *by = at;
+                group.objects += 1;
+            }
+            before if before == at || again => {}
+            _ => {
+                *by = SEVERAL;
+                group.objects += 1;
+            }
+        }
+    };
+    for &root in graph.roots().iter().filter(|root| objects.contains(**root)) {
+        add(places.of_root(root), ObjectId::NONE, root, &mut groups);
+    }
+    for holder in (0..graph.len() as u32).map(ObjectId) {
+        if inside.set.contains(holder) {
+            continue;
+        }
+        for (object, label) in graph.edges_of(holder) {
+            if objects.contains(object) {
+                add(places.through(holder, label, object), holder, object, &mut groups);
+            }
+        }
+    }
+    for object in objects.iter() {
+        let Some(&by) = held_by.get(object.0 as usize) else {
+            continue;
+        };
+        if let Some(group) = groups.get_mut(by as usize) {
+            group.alone += 1;
+            if inside.outermost.contains(object) {
+                group.frees = group.frees.saturating_add(dominators.retained(object));
+            }
+        }
+    }
+    groups.sort_by_key(|group| (Reverse(group.objects), Reverse(group.frees), group.object));
+    let more = groups.len().saturating_sub(limit) as u64;
+    groups.truncate(limit);
+    let way = |group: Group| {
+        let path = match group.holder {
+            ObjectId::NONE => Some(paths::root_path(graph, group.object)),
+            holder => path_through(graph, holder, group.object),
+        };
+        let mut path = path.unwrap_or_else(|| holder_path(heap, group.object));
+        if group.objects > 1 {
+            wildcards(&mut path);
+        }
+        Way {
+            name: path.to_string(),
+            path,
+            objects: group.objects,
+            alone: group.alone,
+            frees: group.frees,
+            holders: group.holders,
+        }
+    };
+    let mut ways: Vec<Way> = groups.into_iter().map(way).collect();
+    // What nothing outside refers to: garbage.
+    let left = |one: &ObjectId| held_by.get(one.0 as usize) == Some(&NOBODY);
+    let loose = inside.outermost.iter().filter(left);
+    let loose = loose.filter(|one| !graph.reached().contains(*one));
+    let (mut count, mut frees, mut example) = (0, 0u64, None);
+    for object in loose {
+        count += 1;
+        frees = frees.saturating_add(dominators.retained(object));
+        example.get_or_insert(object);
+    }
+    if let Some(object) = example {
+        let mut path = holder_path(heap, object);
+        path.segments.clear();
+        ways.push(Way {
+            name: path.to_string(),
+            path,
+            objects: count,
+            alone: count,
+            frees,
+            holders: 0,
+        });
+    }
+    (ways, more)
+}
+
+/// Leaves out indices and keys.
+fn wildcards(path: &mut HolderPath) {
+    for segment in &mut path.segments {
+        if let Hop::Index(_) | Hop::Entry(_) = segment.hop {
+            segment.hop = Hop::Value;
+        }
+    }
+}
+
+/// The nearest object that dominates all of `objects`, none of them itself. Each object on the way
+/// up is passed once.
+fn common(dominators: &Dominators, objects: &ObjectSet) -> Option<ObjectId> {
+    let mut members = objects.iter();
+    let first = members.next()?;
+    // What dominates the first, from the nearest on; and for each object that was passed where its
+    // way joins that.
+    let ways = std::iter::successors(dominators.dominator(first), |&at| dominators.dominator(at));
+    let above: Vec<ObjectId> = ways.collect();
+    let mut joins: FxHashMap<ObjectId, usize> = FxHashMap::default();
+    joins.insert(first, 0);
+    for (at, &object) in above.iter().enumerate() {
+        joins.insert(object, at);
+    }
+    let mut nearest = 0;
+    let mut way = Vec::new();
+    for member in members {
+        let mut at = member;
+        let join = loop {
+            if let Some(&join) = joins.get(&at) {
+                break join;
+            }
+            way.push(at);
+            at = dominators.dominator(at)?;
+        };
+        for at in way.drain(..) {
+            joins.insert(at, join);
+        }
+        nearest = nearest.max(join);
+    }
+    // One of the objects may dominate others of them.
+    let outside = above.iter().skip(nearest).find(|one| !objects.contains(**one));
+    outside.copied()
+}
+
+/// Whether `object` is a module, or the dictionary of one.
+fn is_module(heap: &Heap, object: ObjectId) -> bool {
+    if type_name(heap, object) == "module" {
+        return true;
+    }
+    let row = object.0 as usize;
+    let holder = heap.objects.holder.get(row).copied();
+    let label = heap.objects.holder_label.get(row).copied();
+    let is_dict = |label: Label| {
+        label.kind() != LabelKind::Weak
+            && label.name().is_some_and(|name| heap.strings.get(name) == "__dict__")
+    };
+    match (holder, label) {
+        (Some(holder), Some(label)) => is_dict(label) && type_name(heap, holder) == "module",
+        _ => false,
+    }
+}
+
+fn keeper(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> Keeper {
+    let heap = graph.heap();
+    Keeper {
+        object,
+        type_name: type_name(heap, object).to_owned(),
+        path: holder_path(heap, object),
+        retained: dominators.retained(object),
+        is_module: is_module(heap, object),
+        one_cut: ways_in(graph, dominators, object) == Some(1),
+    }
+}
+
+/// How many objects that do not depend on `object` refer to it; `None` if these are too many to
+/// tell. A root has one more.
+fn ways_in(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> Option<usize> {
+    const MANY: usize = 1_000;
+    let mut referrers = graph.referrers(object).to_vec();
+    referrers.dedup();
+    if referrers.len() > MANY {
+        return None;
+    }
+    referrers.retain(|&referrer| !dominators.dominates(object, referrer));
+    Some(referrers.len() + usize::from(is_root(graph, object)))
+}
+
+/// The nearest object above `object`, itself included, that a single reference keeps, short of a
+/// module.
+fn one_cut(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> Option<Keeper> {
+    const FAR: usize = 32;
+    let ways = std::iter::successors(Some(object), |&at| dominators.dominator(at));
+    let below = ways.take(FAR).take_while(|&at| !is_module(graph.heap(), at));
+    let mut single = below.filter(|&at| ways_in(graph, dominators, at) == Some(1));
+    let found = single.next()?;
+    (!is_root(graph, found)).then(|| keeper(graph, dominators, found))
+}
