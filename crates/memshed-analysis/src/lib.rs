@@ -14,11 +14,15 @@ mod graph;
 mod holders;
 mod largest;
 pub mod matching;
+mod paths;
 mod pattern;
 mod pins;
 mod places;
 mod set;
+mod spelling;
 mod summary;
+pub mod what;
+mod why;
 
 pub use components::{Components, components};
 pub use diff::{Diff, Lives, PlaceChange, Tally, TypeChange, diff, growth};
@@ -28,11 +32,13 @@ pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use graph::Graph;
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
+pub use paths::{MergedPath, Paths, merged_paths, paths};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
 pub use places::{PlaceId, Places};
 pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
+pub use why::{Keeper, References, Way, Why, WhyOptions, why};
 
 use memshed_heap::{Heap, ObjectId};
 

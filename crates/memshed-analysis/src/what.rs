@@ -174,7 +174,10 @@ fn at_address(heap: &Heap, address: u64) -> Result<What, NotFound> {
         let covers = start.saturating_sub(header) <= address && address < end;
         covers.then(|| (start, type_name(heap, ObjectId(row as u32)).to_owned()))
     };
-    let inside = after.checked_sub(1).and_then(covers).or_else(|| covers(after));
+    let inside = after
+        .checked_sub(1)
+        .and_then(covers)
+        .or_else(|| covers(after));
     Err(NotFound::NoObjectAt { address, inside })
 }
 
@@ -188,7 +191,9 @@ fn of_type(heap: &Heap, name: &str, by_part: bool) -> Option<Result<What, NotFou
             full = vec![other];
             break;
         }
-        let part = other.strip_suffix(name).is_some_and(|head| head.ends_with('.'));
+        let part = other
+            .strip_suffix(name)
+            .is_some_and(|head| head.ends_with('.'));
         if by_part && part {
             full.push(other);
         }
@@ -354,7 +359,10 @@ fn along(heap: &Heap, edges: &Edges, text: &str) -> Result<What, NotFound> {
 
 /// The module of that name.
 fn module(heap: &Heap, name: &str) -> Option<ObjectId> {
-    let mut roots = heap.roots.iter().filter(|root| root.kind == RootKind::Module);
+    let mut roots = heap
+        .roots
+        .iter()
+        .filter(|root| root.kind == RootKind::Module);
     let root = roots.find(|root| heap.strings.get(root.name) == name)?;
     Some(root.object)
 }
@@ -428,7 +436,12 @@ fn attributes(
             found.extend(edges_of(edges, dict).filter(|(_, l)| entry(l.kind()) && fits(*l)));
         }
     }
-    let other = |kind| matches!(kind, LabelKind::Field | LabelKind::Closure | LabelKind::Local);
+    let other = |kind| {
+        matches!(
+            kind,
+            LabelKind::Field | LabelKind::Closure | LabelKind::Local
+        )
+    };
     for (target, label) in edges_of(edges, object).filter(|(_, l)| other(l.kind()) && fits(*l)) {
         // What a closure's variable holds, not the cell.
         let mut inside = edges_of(edges, target);
@@ -465,7 +478,10 @@ fn similar(heap: &Heap, edges: &Edges, objects: &[ObjectId], step: &Step) -> Vec
 /// Nothing is called `text`; but what is called similarly?
 fn unknown(heap: &Heap, text: &str) -> NotFound {
     let types = heap.types.iter().map(|kind| heap.strings.get(kind.name));
-    let modules = heap.roots.iter().filter(|root| root.kind == RootKind::Module);
+    let modules = heap
+        .roots
+        .iter()
+        .filter(|root| root.kind == RootKind::Module);
     let modules = modules.map(|root| heap.strings.get(root.name));
     NotFound::Unknown {
         closest: closest(text, types.chain(modules), SUGGESTED),

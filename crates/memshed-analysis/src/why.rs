@@ -1,10 +1,10 @@
 //! Why objects are there: what holds them, what would go with them, and which reference to cut.
 
 use crate::diff::Tally;
-use crate::dominators::Dominators;
+use crate::dominators::{Dominators, is_held_from_outside};
 use crate::graph::Graph;
-use crate::holders::{HolderPath, Hop, Start, holder_path};
-use crate::paths::{self, path_through};
+use crate::holders::{self, HolderPath, Hop, Step, holder_path};
+use crate::paths::paths;
 use crate::places::{PlaceId, Places};
 use crate::set::ObjectSet;
 use crate::type_name;
@@ -106,7 +106,7 @@ pub fn why(
         tally.add(1, heap.objects.size.get(object.0 as usize));
         if !graph.reached().contains(object) {
             unreached += 1;
-            held_by_c += u64::from(paths::is_held_from_outside(graph, object));
+            held_by_c += u64::from(is_held_from_outside(graph, object));
         }
     }
     let single = match tally.count {
@@ -182,7 +182,10 @@ impl Inside {
         for (kind, tally) in heap.types.iter().zip(&self.by_type) {
             if tally.count > 0 {
                 let name = heap.strings.get(kind.name);
-                by_name.entry(name).or_default().add(tally.count, tally.bytes);
+                by_name
+                    .entry(name)
+                    .or_default()
+                    .add(tally.count, tally.bytes);
             }
         }
         let mut rows: Vec<(&str, Tally)> = by_name.into_iter().collect();
@@ -231,16 +234,10 @@ fn single_ways(
     let root = is_root(graph, object);
     let all = referrers.len() + usize::from(root);
     let frees = if all == 1 { inside.total.bytes } else { 0 };
-    let heap = graph.heap();
-    let mut found = Vec::new();
-    if root {
-        found.push(paths::root_path(graph, object));
-    }
-    // The nearest to a root are the most telling; a great many are not all looked at.
-    let some = referrers.iter().take(MAX_REFERRERS);
-    found.extend(some.filter_map(|&referrer| path_through(graph, referrer, object)));
-    found.sort_by_key(|path: &HolderPath| (matches!(path.start, Start::Unreached { .. }), path.length));
-    found.truncate(limit);
+    let found = match all {
+        0 => vec![holder_path(graph.heap(), object)],
+        _ => paths(graph, object, limit).paths,
+    };
     let more = all.saturating_sub(found.len()) as u64;
     let way = |path: HolderPath| Way {
         name: path.to_string(),
@@ -248,26 +245,17 @@ fn single_ways(
         objects: 1,
         alone: u64::from(all == 1),
         frees,
-        holders: 1,
+        holders: all.min(1) as u64,
     };
-    let mut ways: Vec<Way> = found.into_iter().map(way).collect();
-    if all == 0 {
-        let mut only = way(holder_path(heap, object));
-        only.holders = 0;
-        ways.push(only);
-    }
-    (ways, more)
+    (found.into_iter().map(way).collect(), more)
 }
-
-/// Referrers whose ways are looked for, at most.
-const MAX_REFERRERS: usize = 10_000;
 
 /// One group of references to the objects.
 #[derive(Clone)]
 struct Group {
-    place: PlaceId,
     /// An example: who refers to whom.
     holder: ObjectId,
+    label: Label,
     object: ObjectId,
     objects: u64,
     alone: u64,
@@ -297,11 +285,12 @@ fn merged_ways(
     let mut by_place: FxHashMap<PlaceId, u32> = FxHashMap::default();
     // The group that holds each object.
     let mut held_by: Vec<u32> = vec![NOBODY; graph.len()];
-    let mut add = |place, holder, object: ObjectId, groups: &mut Vec<Group>| {
+    let mut add = |place, step: Step, groups: &mut Vec<Group>| {
+        let (holder, object) = (step.source, step.object);
         let at = *by_place.entry(place).or_insert_with(|| {
             groups.push(Group {
-                place,
                 holder,
+                label: step.label,
                 object,
                 objects: 0,
                 alone: 0,
@@ -332,7 +321,12 @@ fn merged_ways(
         }
     };
     for &root in graph.roots().iter().filter(|root| objects.contains(**root)) {
-        add(places.of_root(root), ObjectId::NONE, root, &mut groups);
+        let step = Step {
+            source: ObjectId::NONE,
+            label: Label(0),
+            object: root,
+        };
+        add(places.of_root(root), step, &mut groups);
     }
     for holder in (0..graph.len() as u32).map(ObjectId) {
         if inside.set.contains(holder) {
@@ -340,7 +334,12 @@ fn merged_ways(
         }
         for (object, label) in graph.edges_of(holder) {
             if objects.contains(object) {
-                add(places.through(holder, label, object), holder, object, &mut groups);
+                let step = Step {
+                    source: holder,
+                    label,
+                    object,
+                };
+                add(places.through(holder, label, object), step, &mut groups);
             }
         }
     }
@@ -359,11 +358,7 @@ fn merged_ways(
     let more = groups.len().saturating_sub(limit) as u64;
     groups.truncate(limit);
     let way = |group: Group| {
-        let path = match group.holder {
-            ObjectId::NONE => Some(paths::root_path(graph, group.object)),
-            holder => path_through(graph, holder, group.object),
-        };
-        let mut path = path.unwrap_or_else(|| holder_path(heap, group.object));
+        let mut path = path_through(heap, &group);
         if group.objects > 1 {
             wildcards(&mut path);
         }
@@ -400,6 +395,23 @@ fn merged_ways(
         });
     }
     (ways, more)
+}
+
+/// The way to the example of a group, by the reference in question.
+fn path_through(heap: &Heap, group: &Group) -> HolderPath {
+    let object = group.object;
+    if group.holder == ObjectId::NONE {
+        return holders::path(heap, holders::start(heap, object), &[]);
+    }
+    let Some((mut steps, first)) = holders::climb(heap, group.holder) else {
+        return holder_path(heap, object);
+    };
+    steps.push(Step {
+        source: group.holder,
+        label: group.label,
+        object,
+    });
+    holders::path(heap, holders::start(heap, first), &steps)
 }
 
 /// Leaves out indices and keys.
@@ -442,7 +454,10 @@ fn common(dominators: &Dominators, objects: &ObjectSet) -> Option<ObjectId> {
         nearest = nearest.max(join);
     }
     // One of the objects may dominate others of them.
-    let outside = above.iter().skip(nearest).find(|one| !objects.contains(**one));
+    let outside = above
+        .iter()
+        .skip(nearest)
+        .find(|one| !objects.contains(**one));
     outside.copied()
 }
 
@@ -456,7 +471,9 @@ fn is_module(heap: &Heap, object: ObjectId) -> bool {
     let label = heap.objects.holder_label.get(row).copied();
     let is_dict = |label: Label| {
         label.kind() != LabelKind::Weak
-            && label.name().is_some_and(|name| heap.strings.get(name) == "__dict__")
+            && label
+                .name()
+                .is_some_and(|name| heap.strings.get(name) == "__dict__")
     };
     match (holder, label) {
         (Some(holder), Some(label)) => is_dict(label) && type_name(heap, holder) == "module",
@@ -494,7 +511,9 @@ fn ways_in(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> Opti
 fn one_cut(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> Option<Keeper> {
     const FAR: usize = 32;
     let ways = std::iter::successors(Some(object), |&at| dominators.dominator(at));
-    let below = ways.take(FAR).take_while(|&at| !is_module(graph.heap(), at));
+    let below = ways
+        .take(FAR)
+        .take_while(|&at| !is_module(graph.heap(), at));
     let mut single = below.filter(|&at| ways_in(graph, dominators, at) == Some(1));
     let found = single.next()?;
     (!is_root(graph, found)).then(|| keeper(graph, dominators, found))

@@ -17,6 +17,10 @@ mod text;
 mod units;
 mod watch;
 mod watch_table;
+mod why;
+mod why_plain;
+mod why_text;
+mod why_words;
 mod words;
 
 pub use diff::{DiffOptions, DiffView, Relation};
@@ -32,9 +36,13 @@ pub use watch::{
     WatchReason, WatchSkipped, WatchStart,
 };
 pub use watch_table::WatchTable;
+pub use why::{WhyRequest, WhyView};
 
 /// The JSON schema of what `memshed inspect --format json` writes (draft 2020-12).
 pub const INSPECT_SCHEMA: &str = include_str!("../schema/inspect.schema.json");
 
 /// The JSON schema of what `memshed diff --format json` writes.
 pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");
+
+/// The JSON schema of what `memshed why --format json` writes.
+pub const WHY_SCHEMA: &str = include_str!("../schema/why.schema.json");

@@ -76,6 +76,8 @@ pub enum Command {
     Snapshot(SnapshotArgs),
     /// Compare two looks at a Python program: what grew, and where objects were added.
     Diff(DiffArgs),
+    /// Show why something is in memory: what holds it, and what would be freed without that.
+    Why(WhyArgs),
     /// List Python processes, and whether memshed can look at them.
     Ps,
     /// Check what this machine and a process permit, and what to change where they do not.
@@ -179,6 +181,26 @@ pub struct DiffArgs {
     pub filter: Option<String>,
 }
 
+/// Arguments of `why`.
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    /// What to look at: a process id, the name of a Python program, or a snapshot.
+    #[arg(value_name = "TARGET")]
+    pub target: OsString,
+    /// What to explain: a way from a module (app.CACHE, 'app.CACHE["users"][3].name', app.Server._pool,
+    /// 'app.CACHE[…]' for all that is in it), the name of a type (app.Session, Session) for all of
+    /// its objects, or the address of an object (0x7f…). `type:` or `object:` before a name says
+    /// which is meant.
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// How many branches and rows are shown at most (0: all).
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub top: usize,
+}
+
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -258,6 +280,8 @@ pub enum SchemaOf {
     Inspect,
     /// Of `memshed diff`.
     Diff,
+    /// Of `memshed why`.
+    Why,
 }
 
 /// Reads a length of time: `50ms`, `1.5s`, `2m`, `1h`, `300us`; a bare number is in seconds.

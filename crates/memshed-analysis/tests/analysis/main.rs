@@ -5,4 +5,5 @@ mod dominators;
 mod holders;
 mod largest;
 mod maker;
+mod paths;
 mod summary;

@@ -10,6 +10,7 @@ mod ps;
 mod schema;
 mod snapshot;
 mod watch;
+mod why;
 
 use crate::cli::Command;
 use crate::error::CommandError;
@@ -35,6 +36,7 @@ pub fn run(
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Snapshot(args) => snapshot::run(args, settings, printer),
         Command::Diff(args) => diff::run(args, printer),
+        Command::Why(args) => why::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),

@@ -10,6 +10,7 @@ pub fn run(of: SchemaOf, printer: &Printer) -> Result<Status, CommandError> {
     let schema = match of {
         SchemaOf::Inspect => memshed_report::INSPECT_SCHEMA,
         SchemaOf::Diff => memshed_report::DIFF_SCHEMA,
+        SchemaOf::Why => memshed_report::WHY_SCHEMA,
     };
     printer.raw(schema.as_bytes())?;
     Ok(Status::Fine)
