@@ -57,6 +57,8 @@ pub struct PlaceChange {
     pub containers: u64,
     /// The one of them that holds most; `NONE` if no object does: new local variables, new modules.
     pub container: ObjectId,
+    /// The commonest type of what these hold directly, and how many of it are new.
+    pub entries: (String, u64),
     /// The types of the new objects, those with most bytes first.
     pub types: Vec<(String, Tally)>,
 }
@@ -266,6 +268,7 @@ impl<'a> Strays<'a> {
                     gone: Tally::default(),
                     containers: 0,
                     container: ObjectId::NONE,
+                    entries: (String::new(), 0),
                     types: Vec::new(),
                 });
                 rows.len() - 1
@@ -302,7 +305,7 @@ impl<'a> Strays<'a> {
         let mut types = types.into_iter();
         let sorted = order.into_iter().filter_map(|at| rows[at].take());
         let sorted = sorted.map(|mut row| {
-            row.types = types.next().unwrap_or_default();
+            (row.entries, row.types) = types.next().unwrap_or_default();
             row
         });
         sorted.filter(|row| !row.place.is_empty()).collect()
@@ -330,9 +333,9 @@ impl<'a> Strays<'a> {
     }
 
     /// For each rank that `rank` gives a place, what types the strays there have.
-    fn types(&self, rank: impl Fn(PlaceId) -> Option<usize>) -> Vec<Vec<(String, Tally)>> {
+    fn types(&self, rank: impl Fn(PlaceId) -> Option<usize>) -> Vec<Kinds> {
         let kinds = self.heap.types.len();
-        let mut tallies: Vec<Vec<Tally>> = Vec::new();
+        let mut tallies: Vec<Vec<(Tally, u64)>> = Vec::new();
         for (row, &anchor) in self.anchor.iter().enumerate() {
             if anchor == COMMON {
                 continue;
@@ -343,34 +346,41 @@ impl<'a> Strays<'a> {
             let needed = (rank + 1).max(tallies.len());
             tallies.resize(needed, Vec::new());
             let of_rank = &mut tallies[rank];
-            of_rank.resize(kinds, Tally::default());
+            of_rank.resize(kinds, Default::default());
             let kind = self.heap.objects.type_id[row].0 as usize;
-            if let Some(tally) = of_rank.get_mut(kind) {
+            if let Some((tally, entries)) = of_rank.get_mut(kind) {
                 tally.add(1, self.heap.objects.size.get(row));
+                *entries += u64::from(anchor == row as u32);
             }
         }
         tallies.iter().map(|row| self.heaviest(row)).collect()
     }
 
-    fn heaviest(&self, tallies: &[Tally]) -> Vec<(String, Tally)> {
+    fn heaviest(&self, tallies: &[(Tally, u64)]) -> Kinds {
         let heap = self.heap;
-        let mut by_name: FxHashMap<&str, Tally> = FxHashMap::default();
-        for (kind, tally) in heap.types.iter().zip(tallies) {
+        let mut by_name: FxHashMap<&str, (Tally, u64)> = FxHashMap::default();
+        for (kind, (tally, entries)) in heap.types.iter().zip(tallies) {
             if tally.count > 0 {
-                let name = heap.strings.get(kind.name);
-                by_name
-                    .entry(name)
-                    .or_default()
-                    .add(tally.count, tally.bytes);
+                let row = by_name.entry(heap.strings.get(kind.name)).or_default();
+                row.0.add(tally.count, tally.bytes);
+                row.1 += entries;
             }
         }
-        let mut rows: Vec<(&str, Tally)> = by_name.into_iter().collect();
-        rows.sort_by_key(|(name, tally)| (Reverse(tally.bytes), *name));
-        rows.truncate(TYPES);
-        let owned = |(name, tally): (&str, Tally)| (name.to_owned(), tally);
-        rows.into_iter().map(owned).collect()
+        let mut rows: Vec<(&str, (Tally, u64))> = by_name.into_iter().collect();
+        rows.sort_by_key(|(name, (tally, _))| (Reverse(tally.bytes), *name));
+        let most = rows
+            .iter()
+            .max_by_key(|(name, (_, entries))| (*entries, Reverse(*name)));
+        let entries = most.map(|(name, (_, entries))| ((*name).to_owned(), *entries));
+        let types = rows.iter().take(TYPES);
+        let types = types.map(|(name, (tally, _))| ((*name).to_owned(), *tally));
+        (entries.unwrap_or_default(), types.collect())
     }
 }
+
+/// The commonest type of the objects that are held directly and how many it has; and the types of
+/// all, those with most bytes first.
+type Kinds = ((String, u64), Vec<(String, Tally)>);
 
 /// For each object the last one on its way up that `is_common` says nothing of; `COMMON` for
 /// those that it does. Each object is passed once.

@@ -38,7 +38,7 @@ pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
 pub use places::{PlaceId, Places};
 pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
-pub use why::{Keeper, References, Way, Why, WhyOptions, why};
+pub use why::{Cycle, Keeper, References, Way, Why, WhyOptions, why};
 
 use memshed_heap::{Heap, ObjectId};
 

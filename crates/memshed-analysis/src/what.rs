@@ -125,7 +125,12 @@ pub fn find(heap: &Heap, text: &str) -> Result<What, NotFound> {
     if way.is_ok() {
         return way;
     }
-    if let Some(found) = of_type(heap, text, true) {
+    if let Some(mut found) = of_type(heap, text, true) {
+        if let Ok(what) = &mut found
+            && along(heap, edges, &what.name).is_ok()
+        {
+            what.other = Some(Other::Itself(format!("{OBJECT_PREFIX}{}", what.name)));
+        }
         return found;
     }
     // What a script's own objects are called in the script.

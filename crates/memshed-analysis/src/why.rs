@@ -3,7 +3,7 @@
 use crate::diff::Tally;
 use crate::dominators::{Dominators, is_held_from_outside};
 use crate::graph::Graph;
-use crate::holders::{self, HolderPath, Hop, Step, holder_path};
+use crate::holders::{self, HolderPath, Hop, Start, Step, holder_path};
 use crate::paths::paths;
 use crate::places::{PlaceId, Places};
 use crate::set::ObjectSet;
@@ -11,6 +11,7 @@ use crate::type_name;
 use memshed_heap::{Heap, Label, LabelKind, ObjectId, Objects};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 /// How much is told.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,8 @@ pub struct Way {
     pub frees: u64,
     /// How many objects hold them so.
     pub holders: u64,
+    /// Bytes of what is held so, with all that goes with it, whether or not it is held otherwise.
+    pub bytes: u64,
 }
 
 /// An object that alone keeps others alive.
@@ -79,7 +82,7 @@ pub struct Why {
     pub retained: Tally,
     /// The types of that, those with most bytes first.
     pub retained_types: Vec<(String, Tally)>,
-    /// The ways in which they are held, those with most objects first.
+    /// The ways in which they are held, those with most bytes first.
     pub ways: Vec<Way>,
     /// Ways left out.
     pub more_ways: u64,
@@ -89,6 +92,19 @@ pub struct Why {
     pub keeper: Option<Keeper>,
     /// The nearest above it that one single reference keeps.
     pub cut: Option<Keeper>,
+    /// If no root reaches them: a way from one of them back to itself.
+    pub cycle: Option<Cycle>,
+}
+
+/// A cycle of references.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cycle {
+    /// An object in it.
+    pub object: ObjectId,
+    /// The name of its type.
+    pub type_name: String,
+    /// The way from there back to it, such as `.parent.children[0]`.
+    pub hops: Vec<Hop>,
 }
 
 /// Why `objects` are there. Takes about 10 bytes for each object of the heap.
@@ -117,7 +133,10 @@ pub fn why(
         Some(object) => single_ways(graph, &inside, object, options.ways),
         None => merged_ways(graph, dominators, objects, &inside, options.ways),
     };
-    let keeper = common(dominators, objects).map(|one| keeper(graph, dominators, one));
+    let keeper = common(dominators, objects).map(|one| {
+        let owner = owner(graph, dominators, one);
+        keeper(graph, dominators, owner)
+    });
     let cut = match &keeper {
         Some(keeper) if !keeper.one_cut => one_cut(graph, dominators, keeper.object),
         _ => None,
@@ -133,6 +152,65 @@ pub fn why(
         references: single.map(|object| references(graph, &inside, object)),
         keeper,
         cut,
+        cycle: match unreached == tally.count {
+            true => cycle(graph, &inside.outermost),
+            false => None,
+        },
+    }
+}
+
+/// A shortest way from one of `objects`, which no root reaches, back to itself.
+fn cycle(graph: &Graph<'_>, objects: &ObjectSet) -> Option<Cycle> {
+    /// Objects that are tried, and objects that are looked at for each, at most.
+    const TRIED: usize = 20;
+    const FAR: usize = 10_000;
+    objects.iter().take(TRIED).find_map(|object| {
+        let mut from: FxHashMap<ObjectId, Step> = FxHashMap::default();
+        let mut queue = VecDeque::from([object]);
+        while let Some(source) = queue.pop_front() {
+            for (target, label) in graph.edges_of(source) {
+                if from.len() > FAR || graph.reached().contains(target) {
+                    continue;
+                }
+                let step = Step {
+                    source,
+                    label,
+                    object: target,
+                };
+                if target == object {
+                    return Some(closed(graph.heap(), step, &from));
+                }
+                from.entry(target).or_insert_with(|| {
+                    queue.push_back(target);
+                    step
+                });
+            }
+        }
+        None
+    })
+}
+
+/// The cycle that `last` closes.
+fn closed(heap: &Heap, last: Step, from: &FxHashMap<ObjectId, Step>) -> Cycle {
+    let object = last.object;
+    let mut steps = vec![last];
+    while let Some(step) = steps.last().and_then(|step| from.get(&step.source)) {
+        steps.push(*step);
+        if step.source == object {
+            break;
+        }
+    }
+    steps.reverse();
+    let start = Start::Nowhere;
+    let path = holders::path(heap, start, &steps);
+    Cycle {
+        object,
+        type_name: type_name(heap, object).to_owned(),
+        hops: path
+            .segments
+            .into_iter()
+            .map(|segment| segment.hop)
+            .collect(),
     }
 }
 
@@ -213,6 +291,8 @@ fn references(graph: &Graph<'_>, inside: &Inside, object: ObjectId) -> Reference
     let outer = &heap.outer_references;
     let outer = outer.binary_search_by_key(&object, |(object, _)| *object);
     let outer = outer.map_or(0, |row| u64::from(heap.outer_references[row].1));
+    // At least the one that makes it a root.
+    let outer = outer.max(u64::from(is_root(graph, object)));
     let mut cyclic = graph.referrers(object).to_vec();
     cyclic.dedup();
     cyclic.retain(|&referrer| inside.set.contains(referrer));
@@ -246,6 +326,7 @@ fn single_ways(
         alone: u64::from(all == 1),
         frees,
         holders: all.min(1) as u64,
+        bytes: inside.total.bytes,
     };
     (found.into_iter().map(way).collect(), more)
 }
@@ -261,6 +342,7 @@ struct Group {
     alone: u64,
     frees: u64,
     holders: u64,
+    bytes: u64,
     /// Neighbours, so that each is counted once.
     last_holder: ObjectId,
     last_object: ObjectId,
@@ -296,6 +378,7 @@ fn merged_ways(
                 alone: 0,
                 frees: 0,
                 holders: 0,
+                bytes: 0,
                 last_holder: ObjectId::NONE,
                 last_object: ObjectId::NONE,
             });
@@ -309,16 +392,12 @@ fn merged_ways(
         (group.last_holder, group.last_object) = (holder, object);
         let by = &mut held_by[object.0 as usize];
         match *by {
-            NOBODY => {
-                *by = at;
-                group.objects += 1;
-            }
-            before if before == at || again => {}
-            _ => {
-                *by = SEVERAL;
-                group.objects += 1;
-            }
+            NOBODY => *by = at,
+            before if before == at || again => return,
+            _ => *by = SEVERAL,
         }
+        group.objects += 1;
+        group.bytes = group.bytes.saturating_add(dominators.retained(object));
     };
     for &root in graph.roots().iter().filter(|root| objects.contains(**root)) {
         let step = Step {
@@ -354,7 +433,7 @@ fn merged_ways(
             }
         }
     }
-    groups.sort_by_key(|group| (Reverse(group.objects), Reverse(group.frees), group.object));
+    groups.sort_by_key(|group| (Reverse(group.bytes), Reverse(group.objects), group.object));
     let more = groups.len().saturating_sub(limit) as u64;
     groups.truncate(limit);
     let way = |group: Group| {
@@ -369,6 +448,7 @@ fn merged_ways(
             alone: group.alone,
             frees: group.frees,
             holders: group.holders,
+            bytes: group.bytes,
         }
     };
     let mut ways: Vec<Way> = groups.into_iter().map(way).collect();
@@ -392,6 +472,7 @@ fn merged_ways(
             alone: count,
             frees,
             holders: 0,
+            bytes: frees,
         });
     }
     (ways, more)
@@ -461,24 +542,31 @@ fn common(dominators: &Dominators, objects: &ObjectSet) -> Option<ObjectId> {
     outside.copied()
 }
 
+/// Whether `object` is some object's `__dict__`: that object.
+fn holder_of_dict(heap: &Heap, object: ObjectId) -> Option<ObjectId> {
+    let row = object.0 as usize;
+    let label = heap.objects.holder_label.get(row).copied()?;
+    let is_dict = label.kind() != LabelKind::Weak
+        && label
+            .name()
+            .is_some_and(|name| heap.strings.get(name) == "__dict__");
+    let holder = heap.objects.holder.get(row).copied();
+    holder.filter(|&holder| is_dict && holder != ObjectId::NONE)
+}
+
+/// `object`, or what it is the `__dict__` of, if nothing else keeps that.
+fn owner(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> ObjectId {
+    let holder = holder_of_dict(graph.heap(), object);
+    let above = dominators.dominator(object);
+    holder
+        .filter(|&holder| above == Some(holder))
+        .unwrap_or(object)
+}
+
 /// Whether `object` is a module, or the dictionary of one.
 fn is_module(heap: &Heap, object: ObjectId) -> bool {
-    if type_name(heap, object) == "module" {
-        return true;
-    }
-    let row = object.0 as usize;
-    let holder = heap.objects.holder.get(row).copied();
-    let label = heap.objects.holder_label.get(row).copied();
-    let is_dict = |label: Label| {
-        label.kind() != LabelKind::Weak
-            && label
-                .name()
-                .is_some_and(|name| heap.strings.get(name) == "__dict__")
-    };
-    match (holder, label) {
-        (Some(holder), Some(label)) => is_dict(label) && type_name(heap, holder) == "module",
-        _ => false,
-    }
+    let is = |object| type_name(heap, object) == "module";
+    is(object) || holder_of_dict(heap, object).is_some_and(is)
 }
 
 fn keeper(graph: &Graph<'_>, dominators: &Dominators, object: ObjectId) -> Keeper {

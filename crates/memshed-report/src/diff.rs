@@ -114,6 +114,10 @@ pub struct PlaceRow {
     /// What to ask `memshed why` for: the container that got most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// The commonest type of what these hold directly.
+    pub entry_type: String,
+    /// How many of that type are new.
+    pub entries: u64,
     /// The types of the new ones, those with most bytes first.
     pub types: Vec<AddedType>,
 }
@@ -132,6 +136,8 @@ impl PlaceRow {
             growth: GrowthRow::between(gone, added),
             containers: change.containers,
             container: expression(heap, change.container),
+            entry_type: change.entries.0.clone(),
+            entries: change.entries.1,
             types: types.collect(),
         }
     }

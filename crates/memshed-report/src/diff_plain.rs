@@ -117,23 +117,24 @@ fn grown(view: &DiffView) -> Option<&PlaceRow> {
 
 fn place(view: &DiffView) -> Option<String> {
     let place = grown(view)?;
-    let of = match place.types.first() {
-        Some(row) => format!(", mostly {}", harmless(&row.name)),
-        None => String::new(),
+    let name = harmless(&place.place);
+    let with = match place.added.count.saturating_sub(place.entries) {
+        0 => String::new(),
+        _ => " and what hangs on them".to_owned(),
     };
     let gone = match place.gone.count {
         0 => String::new(),
-        n => format!("; {} went", count(n)),
+        n => format!("; {} objects went", count(n)),
     };
-    let name = harmless(&place.place);
     let new = format!(
-        "{} ({}){of}{gone}",
-        count(place.added.count),
+        "{} new {}{with}, {}{gone}",
+        count(place.entries),
+        harmless(&place.entry_type),
         bytes(place.added.bytes)
     );
     Some(match name.strip_prefix("held by ") {
-        Some(by) => format!("Most new objects are held by {by}: {new}."),
-        None => format!("Most new objects are in {name}: {new}."),
+        Some(by) => format!("Most was added where no reference is known to lead ({by}): {new}."),
+        None => format!("Most was added to {name}: {new}."),
     })
 }
 

@@ -108,7 +108,15 @@ fn places(view: &DiffView, page: &Page) -> String {
     if grown.is_empty() {
         return heading + "  nowhere: no place holds more than before\n";
     }
-    let shown = &grown[..shown(view, grown.len())];
+    // What hardly grew is noise, unless all is asked for.
+    let worth = match view.options.top {
+        0 => 0,
+        _ => lives.created.bytes / 500,
+    };
+    let worth = |place: &&&PlaceRow| place.growth.bytes.unsigned_abs() >= worth;
+    let large = grown.iter().take_while(worth).count();
+    let large = if large == 0 { grown.len() } else { large };
+    let shown = &grown[..shown(view, large)];
     let narrow = page.width < NARROW;
     let rows = shown.iter().map(|place| {
         let mut row = vec![change(place.growth.bytes)];
@@ -130,17 +138,7 @@ fn places(view: &DiffView, page: &Page) -> String {
     out.extend(lines.next().map(|line| format!("{line}\n")));
     for (line, place) in lines.zip(shown) {
         out += &format!("{line}\n");
-        let types: Vec<String> = place
-            .types
-            .iter()
-            .take(3)
-            .map(|row| format!("{} {}", count(row.tally.count), harmless(&row.name)))
-            .collect();
-        let containers = match place.containers {
-            0 | 1 => String::new(),
-            n => format!("; in {} containers", count(n)),
-        };
-        let says = format!("{}{containers}", types.join(", "));
+        let says = entries(place);
         let indent = 12;
         let says = cut(&says, page.width.saturating_sub(indent));
         out += &format!("{:indent$}{}\n", "", styled(DIM, &page.plain(&says)));
@@ -150,9 +148,41 @@ fn places(view: &DiffView, page: &Page) -> String {
         let sum = rest.iter().map(|place| place.growth.bytes);
         let sum = sum.fold(0, i64::saturating_add);
         let more = plural(rest.len() as u64, "place");
-        out += &format!("  {more} more, {}\n", change(sum));
+        let sum = change(sum);
+        let says = format!(
+            "  {} more in {more} that grew less",
+            sum.trim_start_matches('+')
+        );
+        out += &format!("{}\n", page.wrap(&says, 4));
     }
     out
+}
+
+/// What came to a place: `4 app.Session, and with them 12 str, 4 dict`.
+fn entries(place: &PlaceRow) -> String {
+    let number = |n: u64, name: &str| format!("{} {}", count(n), harmless(name));
+    let mut says = number(place.entries, &place.entry_type);
+    let rest: Vec<String> = place
+        .types
+        .iter()
+        .filter_map(|row| {
+            let direct = if row.name == place.entry_type {
+                place.entries
+            } else {
+                0
+            };
+            let more = row.tally.count.saturating_sub(direct);
+            (more > 0).then(|| number(more, &row.name))
+        })
+        .take(3)
+        .collect();
+    if !rest.is_empty() {
+        says += &format!(", and with that {}", rest.join(", "));
+    }
+    match place.containers {
+        0 | 1 => says,
+        n => format!("{says}; in {} places such as that", count(n)),
+    }
 }
 
 fn types(view: &DiffView, page: &Page) -> String {
@@ -244,7 +274,7 @@ fn memory(view: &DiffView, page: &Page) -> String {
         ]
     };
     let mut rows = Vec::new();
-    for row in &view.memory {
+    for row in view.memory.iter().filter(|row| all || row.growth() != 0) {
         rows.push(cells(harmless(words::category(&row.category).0), row));
         let most = if all { usize::MAX } else { PARTS };
         for part in row.parts.iter().filter(worth).take(most) {
@@ -319,7 +349,8 @@ fn caches(view: &DiffView, page: &Page) -> String {
     } else {
         FEW
     };
-    let rows = view.caches.iter().filter(|row| row.growth.count > 0);
+    let more = |row: &&ChangeRow| row.growth.bytes > 0 || view.options.top == 0;
+    let rows = view.caches.iter().filter(more);
     let rows: Vec<Vec<String>> = rows
         .take(few)
         .map(|row| {

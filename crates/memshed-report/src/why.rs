@@ -71,6 +71,8 @@ pub struct WayRow {
     /// What to ask `memshed why` for to go on: what holds them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Bytes of what is held so, with all that goes with it, held otherwise, too, or not.
+    pub bytes: u64,
     #[serde(skip)]
     pub(crate) path: HolderPath,
 }
@@ -114,6 +116,7 @@ impl WayRow {
             alone: way.alone,
             holders: way.holders,
             frees_bytes: way.frees,
+            bytes: way.bytes,
             container: container.and_then(|holder| expression(heap, holder)),
             steps,
             root,
@@ -203,8 +206,21 @@ pub struct WhyView {
     pub keeper: Option<KeeperRow>,
     /// The nearest above that that a single reference keeps.
     pub cut: Option<KeeperRow>,
+    /// If no root reaches them: a way from one of them back to itself, such as
+    /// `.parent.children[0]`, and the type of that one.
+    pub cycle: Option<CycleRow>,
     /// What was asked for.
     pub request: WhyRequest,
+}
+
+/// A cycle of references.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CycleRow {
+    /// The type of an object in it.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The way from that object back to itself.
+    pub way: String,
 }
 
 impl WhyView {
@@ -262,6 +278,10 @@ impl WhyView {
             }),
             keeper: why.keeper.map(|keeper| KeeperRow::new(heap, &keeper)),
             cut: why.cut.map(|keeper| KeeperRow::new(heap, &keeper)),
+            cycle: why.cycle.map(|cycle| CycleRow {
+                type_name: cycle.type_name,
+                way: cycle.hops.iter().map(Hop::to_string).collect(),
+            }),
             request: request.clone(),
         }
     }
@@ -277,8 +297,13 @@ fn address(heap: &Heap, object: ObjectId) -> String {
 
 /// What a module, a class or a function is called.
 fn object_name(heap: &Heap, object: ObjectId) -> Option<String> {
-    let name = heap.names.get(&object)?;
-    Some(heap.strings.get(*name).to_owned())
+    if let Some(name) = heap.names.get(&object) {
+        return Some(heap.strings.get(*name).to_owned());
+    }
+    // A class without objects may be in no table: what it is called where it is held.
+    let is_class = matches!(analysis::type_name(heap, object), "type" | "abc.ABCMeta");
+    let name = is_class.then(|| expression(heap, object)).flatten();
+    name.filter(|name| !name.starts_with("0x"))
 }
 
 #[derive(Serialize)]
@@ -305,6 +330,8 @@ struct Document<'a> {
     references: Option<ReferencesRow>,
     dominator: Option<&'a KeeperRow>,
     cut: Option<&'a KeeperRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycle: Option<&'a CycleRow>,
 }
 
 impl Report for WhyView {
@@ -336,6 +363,7 @@ impl Report for WhyView {
             references: self.references,
             dominator: self.keeper.as_ref(),
             cut: self.cut.as_ref(),
+            cycle: self.cycle.as_ref(),
         };
         // Plain structs of numbers and strings cannot fail to serialize.
         serde_json::to_value(document).unwrap_or_default()

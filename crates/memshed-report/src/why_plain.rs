@@ -2,9 +2,10 @@
 
 use crate::diff_plain::quoted;
 use crate::page::harmless;
-use crate::units::{bytes, count, plural, share};
-use crate::why::{WayRow, WhyView};
-use crate::why_words::{a, advice, held};
+use crate::units::{bytes, count, share};
+use crate::why::{KeeperRow, StepRow, WayRow, WhyView};
+use crate::why_words::{a, advice, emptied, held};
+use memshed_analysis::Hop;
 use memshed_analysis::what::Meaning;
 
 /// A few sentences, one a line.
@@ -57,9 +58,13 @@ fn size(view: &WhyView) -> String {
             "{what}; nothing else goes with {}.",
             if is_single(view) { "it" } else { "them" }
         ),
+        1 => format!(
+            "{what}; with the one other object that only {only} {keep} alive, {}.",
+            bytes(view.retained.bytes)
+        ),
         more => format!(
-            "{what}; with the {} that only {only} {keep} alive, {}.",
-            plural(more, "other object"),
+            "{what}; with the {} other objects that only {only} {keep} alive, {}.",
+            count(more),
             bytes(view.retained.bytes)
         ),
     }
@@ -142,54 +147,117 @@ fn together(view: &WhyView) -> Option<String> {
         return None;
     }
     let all = view.ways.len() as u64 + view.more_ways;
+    if all <= 1 {
+        return None;
+    }
     let them = if is_single(view) { "it" } else { "all of them" };
-    let cut = view.cut.as_ref().or_else(|| {
-        let keeper = view.keeper.as_ref();
-        keeper.filter(|keeper| keeper.one_cut && !keeper.is_module)
-    });
-    match cut {
-        Some(cut) if all > 1 || !is_single(view) => Some(format!(
+    match common(view) {
+        Some(cut) => Some(format!(
             "All ways there go through {}: letting go of that would free {them}, {} in all.",
             harmless(&cut.path),
             bytes(cut.frees_bytes)
         )),
-        None if all > 1 && is_single(view) => Some(format!(
+        None if is_single(view) => Some(format!(
             "They have nothing in common that could be let go of: to free it, all {} have to go.",
             count(all)
         )),
-        _ => None,
+        None if best(view)?.frees_bytes == 0 => {
+            Some("Cutting one of these references frees nothing by itself.".to_owned())
+        }
+        None => None,
     }
+}
+
+/// What all ways have in common and one reference keeps, if there is such a thing.
+fn common(view: &WhyView) -> Option<&KeeperRow> {
+    let keeper = view.keeper.as_ref();
+    let keeper = keeper.filter(|keeper| keeper.one_cut && !keeper.is_module);
+    view.cut.as_ref().or(keeper)
 }
 
 /// The way whose end frees most.
 fn best(view: &WhyView) -> Option<&WayRow> {
-    let ways = view.ways.iter();
-    ways.max_by_key(|way| (way.frees_bytes, way.objects))
+    // The first of several that are equal; what begins somewhere before what does not.
+    let ways = view.ways.iter().rev();
+    ways.max_by_key(|way| (way.holders > 0, way.frees_bytes, way.bytes))
 }
 
 fn change(view: &WhyView) -> Option<String> {
     if garbage(view).is_some() {
-        return Some(match view.held_by_c {
-            0 => "To free that: `gc.collect()` in the program; if it comes again and again, break \
-                  the cycle where it is made, or see that the collector is on (gc.isenabled())."
+        return Some(match (view.held_by_c, &view.cycle) {
+            (0, Some(cycle)) => format!(
+                "{} refers to itself through {}. To free that: `gc.collect()` in the program; if \
+                 it comes again, set one of these to None when done, or make one a weakref.",
+                capital(&a(&harmless(&cycle.type_name))),
+                harmless(&cycle.way),
+            ),
+            (0, None) => "To free that: `gc.collect()` in the program; if it comes again and \
+                          again, break the cycle where it is made."
                 .to_owned(),
             _ => "To free that: look for the C extension that made it, and whether a later \
                   version of it lets go."
                 .to_owned(),
         });
     }
+    if view.type_name.as_deref() == Some("module") && is_single(view) {
+        return Some("Modules stay until the program ends; empty what is in it.".to_owned());
+    }
     let way = best(view)?;
-    let (first, above) = (way.steps.first(), way.steps.get(1));
-    Some(format!(
-        "To free that: {}.",
-        harmless(&advice(first, above, &way.path))
-    ))
+    // Too many places to say what to change in one of them.
+    if !is_single(view) && way.bytes.saturating_mul(FEW) < view.retained.bytes {
+        return None;
+    }
+    let own = is_single(view) && view.retained.bytes > view.objects.bytes.saturating_mul(2);
+    let kind = view.type_name.as_deref().unwrap_or("?");
+    if let Some(says) = emptied(kind, &view.name).filter(|_| own) {
+        return Some(format!("To free that: {}.", harmless(&says)));
+    }
+    let several = view.ways.len() > 1 && way.frees_bytes == 0;
+    let says = match common(view) {
+        None if several => {
+            let ways = view.ways.iter().take(3).map(|way| harmless(&way.way));
+            format!(
+                "let go in each of these places: {}",
+                ways.collect::<Vec<_>>().join(", ")
+            )
+        }
+        common => advice(&way.steps, at(view, way, common), &way.path),
+    };
+    Some(format!("To free that: {}.", harmless(&says)))
+}
+
+/// If no way holds one part in so many of the bytes, none is worth advice.
+const FEW: u64 = 5;
+
+/// The step of a way that is to be cut: in what all ways have in common; in what one of many
+/// objects is an item or entry of; or the last.
+fn at(view: &WhyView, way: &WayRow, common: Option<&KeeperRow>) -> usize {
+    let in_common = |step: &StepRow| common.is_some_and(|common| common.address == step.address);
+    if let Some(at) = way.steps.iter().position(in_common) {
+        return at;
+    }
+    let many = |step: &StepRow| {
+        matches!(
+            step.hop,
+            Some(Hop::Value | Hop::Index(_) | Hop::Entry(_) | Hop::Member | Hop::KeyObject)
+        )
+    };
+    let outermost = way.steps.iter().rposition(many);
+    outermost.filter(|_| !is_single(view)).unwrap_or(0)
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
 }
 
 fn next(view: &WhyView) -> Option<String> {
+    if garbage(view).is_some() || is_single(view) {
+        return None;
+    }
     let target = quoted(&view.request.target);
-    let container = best(view)?.container.as_ref();
-    let container = container.filter(|_| garbage(view).is_none() && !is_single(view))?;
+    let container = best(view)?.container.as_ref()?;
     Some(format!(
         "Next: `memshed why {target} {}` shows what keeps that in turn.",
         quoted(&harmless(container))

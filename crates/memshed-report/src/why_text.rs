@@ -270,7 +270,10 @@ fn tree(view: &WhyView, page: &Page) -> String {
     if view.more_ways > 0 {
         tree.line("  ", true, &format!("… {} more", count(view.more_ways)));
     }
-    page.heading("What holds it, up to what your program holds by itself") + &tree.out
+    page.heading(match several {
+        true => "What holds them, up to what is alive by itself",
+        false => "What holds it, up to what is alive by itself",
+    }) + &tree.out
 }
 
 fn cuts(view: &WhyView, page: &Page) -> String {
@@ -330,5 +333,8 @@ fn goes_with(view: &WhyView, page: &Page) -> String {
         ("OBJECTS", Column::Right),
         ("BYTES", Column::Right),
     ];
-    page.heading("What would be freed with it, by type") + &page.table(&columns, rows.collect())
+    page.heading(match view.objects.count {
+        1 => "What would be freed with it, by type",
+        _ => "What would be freed with them, by type",
+    }) + &page.table(&columns, rows.collect())
 }

@@ -62,44 +62,74 @@ pub(crate) fn root(path: &HolderPath) -> String {
     }
 }
 
-/// What to change so that a way no longer holds what it leads to. `container` is the way to what
-/// holds it; `many` says whether it holds several.
-pub(crate) fn advice(step: Option<&StepRow>, above: Option<&StepRow>, path: &HolderPath) -> String {
-    let Some(step) = step else {
-        return of_root(path);
-    };
-    let container = container(path);
-    let kind = step.type_name.as_str();
+/// What to change so that the container `name` of type `kind` does not hold so much; `None` if it
+/// is none that one takes things out of.
+pub(crate) fn emptied(kind: &str, name: &str) -> Option<String> {
     let short = kind.rsplit('.').next().unwrap_or(kind);
     let mapping = short.ends_with("dict") || short.ends_with("Dict") || short == "Counter";
+    Some(match short {
+        _ if mapping => format!(
+            "take entries out of {name} once they are no longer needed (`.pop(key)`), limit their \
+             number, or let it be a weakref.WeakValueDictionary"
+        ),
+        "list" | "deque" => format!(
+            "take items out of {name} once they are done with, or limit it \
+             (`collections.deque(maxlen=…)`)"
+        ),
+        "set" => format!(
+            "`.discard()` what is no longer needed from {name}, or let it be a weakref.WeakSet"
+        ),
+        "_lru_cache_wrapper" => format!(
+            "functools.lru_cache or functools.cache keeps the arguments and results of {name}: \
+             give it a maxsize, or call .cache_clear() now and then"
+        ),
+        _ => return None,
+    })
+}
+
+/// What to change so that a way no longer holds what it leads to: the reference at `at` among
+/// `steps`, which go from the object upwards, is the one to cut.
+pub(crate) fn advice(steps: &[StepRow], at: usize, path: &HolderPath) -> String {
+    let Some(step) = steps.get(at) else {
+        return of_root(path);
+    };
+    let named = |at: usize| above(path, steps.len(), at);
     let cached = |step: &StepRow| step.type_name == "functools._lru_cache_wrapper";
-    if cached(step) || above.is_some_and(cached) {
-        return "it is the cache of functools.lru_cache or functools.cache: give it a maxsize, or \
-                call .cache_clear() now and then"
+    if let Some(at) = steps.iter().position(cached)
+        && let Some(says) = emptied("_lru_cache_wrapper", &named(at))
+    {
+        return says;
+    }
+    let traced = |step: &StepRow| match &step.hop {
+        Some(Hop::Field(name)) => name == "__traceback__" || name.starts_with("tb_"),
+        _ => false,
+    };
+    if steps.iter().any(traced) {
+        return "a stored exception keeps the local variables of all functions that it went \
+                through: keep its text instead (`str(error)`), or set its `__traceback__` to None"
             .to_owned();
     }
+    let container = named(at);
+    let kind = step.type_name.as_str();
+    let short = kind.rsplit('.').next().unwrap_or(kind);
+    let inside = matches!(
+        &step.hop,
+        Some(
+            Hop::Value
+                | Hop::Entry(_)
+                | Hop::Key(_)
+                | Hop::KeyObject
+                | Hop::Index(_)
+                | Hop::Member
+                | Hop::Elided(_)
+        )
+    );
+    if let Some(says) = emptied(kind, &container).filter(|_| inside) {
+        return says;
+    }
     match &step.hop {
-        Some(Hop::Value | Hop::Entry(_) | Hop::Key(_) | Hop::KeyObject | Hop::Elided(_))
-            if mapping =>
-        {
-            format!(
-                "take entries out of {container} once they are no longer needed (`.pop(key)`), \
-                 limit their number, or let it be a weakref.WeakValueDictionary"
-            )
-        }
-        Some(Hop::Index(_) | Hop::Value | Hop::Elided(_)) if matches!(short, "list" | "deque") => {
-            format!(
-                "take items out of {container} once they are done with, or limit it \
-                 (`collections.deque(maxlen=…)`)"
-            )
-        }
         Some(Hop::Index(_) | Hop::Value) if short == "tuple" => {
             format!("a tuple cannot be changed: let go of {container} as a whole")
-        }
-        Some(Hop::Member) => {
-            format!(
-                "`.discard()` what is no longer needed from {container}, or let it be a weakref.WeakSet"
-            )
         }
         Some(Hop::Attribute(name)) if kind == "module" => format!(
             "a module's variable lives as long as the program: empty what is in it, or \
@@ -107,11 +137,6 @@ pub(crate) fn advice(step: Option<&StepRow>, above: Option<&StepRow>, path: &Hol
         ),
         Some(Hop::Field(name)) if name == "__class__" => {
             "a class lives as long as its objects do".to_owned()
-        }
-        Some(Hop::Field(name)) if name.starts_with("tb_") || name == "__traceback__" => {
-            "a stored exception keeps the local variables of all functions that it went through: \
-             keep its text instead, or set its `__traceback__` to None"
-                .to_owned()
         }
         Some(Hop::Attribute(name) | Hop::Field(name)) => format!(
             "set .{name} of {container} to None once it is no longer needed, or let go of \
@@ -152,9 +177,9 @@ fn of_root(path: &HolderPath) -> String {
     }
 }
 
-/// The way to what holds what the path leads to.
-fn container(path: &HolderPath) -> String {
+/// The way to the holder of step `at` of so many that go up a path.
+fn above(path: &HolderPath, steps: usize, at: usize) -> String {
     let mut path = path.clone();
-    path.segments.pop();
+    path.segments.truncate(steps.saturating_sub(at + 1));
     path.to_string()
 }
