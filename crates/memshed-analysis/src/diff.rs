@@ -55,7 +55,8 @@ pub struct PlaceChange {
     pub gone: Tally,
     /// How many objects that are in both looks hold the new ones.
     pub containers: u64,
-    /// The one of them that holds most; `NONE` if no object does: new local variables, new modules.
+    /// The one of them that holds most; what is new itself if that is one object with all that
+    /// hangs on it. `NONE` if no object holds them: new local variables, new modules.
     pub container: ObjectId,
     /// The commonest type of what these hold directly, and how many of it are new.
     pub entries: (String, u64),
@@ -200,8 +201,8 @@ struct Strays<'a> {
     places: Places<'a>,
     /// For each place, what strays there are.
     tallies: Vec<Tally>,
-    /// What holds strays: place and object, sorted.
-    holders: Vec<(PlaceId, ObjectId)>,
+    /// What holds strays: place, holder and what it holds, sorted.
+    holders: Vec<(PlaceId, ObjectId, ObjectId)>,
     total: Tally,
 }
 
@@ -231,9 +232,7 @@ impl<'a> Strays<'a> {
             strays.total.add(1, bytes);
             if anchor == row as u32 {
                 let holder = heap.objects.holder[row];
-                if holder != ObjectId::NONE {
-                    strays.holders.push((place, holder));
-                }
+                strays.holders.push((place, holder, ObjectId(anchor)));
             }
         }
         strays.holders.sort_unstable();
@@ -314,20 +313,22 @@ impl<'a> Strays<'a> {
     /// How many objects hold what is at each place, and which of them holds most.
     fn count_containers(&self, slots: &[usize], rows: &mut [PlaceChange]) {
         let mut most = vec![0; rows.len()];
-        for run in self.holders.chunk_by(|a, b| a == b) {
-            let Some(&(place, holder)) = run.first() else {
+        let mut direct = vec![0; rows.len()];
+        let runs = self.holders.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+        for run in runs {
+            let Some(&(place, holder, object)) = run.first() else {
                 continue;
             };
-            let Some(&slot) = slots.get(place.0 as usize) else {
-                continue;
-            };
+            let slot = slots.get(place.0 as usize).copied();
+            let slot = slot.unwrap_or(usize::MAX);
             let Some(row) = rows.get_mut(slot) else {
                 continue;
             };
-            row.containers += 1;
+            direct[slot] += run.len();
+            row.containers += u64::from(holder != ObjectId::NONE);
             if run.len() > most[slot] {
                 most[slot] = run.len();
-                row.container = holder;
+                row.container = if direct[slot] == 1 { object } else { holder };
             }
         }
     }

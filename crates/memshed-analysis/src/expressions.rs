@@ -11,7 +11,12 @@ pub fn expression(heap: &Heap, object: ObjectId) -> Option<String> {
     if row >= heap.objects.len() {
         return None;
     }
-    let path = holder_path(heap, object);
+    let mut path = holder_path(heap, object);
+    // An object's `__dict__` is called what the object is.
+    let last = path.segments.last().map(|segment| &segment.hop);
+    if matches!(last, Some(Hop::Field(name)) if name == "__dict__") {
+        path.segments.pop();
+    }
     let module = match &path.start {
         Start::Root {
             kind: RootKind::Module,

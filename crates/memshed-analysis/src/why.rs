@@ -33,7 +33,7 @@ pub struct Way {
     pub objects: u64,
     /// How many are held in no other way.
     pub alone: u64,
-    /// Bytes that would be freed if this reference, or these, were cut, and nothing else.
+    /// Bytes that would be freed, at least, if this reference, or these, were cut, and nothing else.
     pub frees: u64,
     /// How many objects hold them so.
     pub holders: u64,
@@ -214,7 +214,7 @@ fn closed(heap: &Heap, last: Step, from: &FxHashMap<ObjectId, Step>) -> Cycle {
     }
 }
 
-/// What would go with the objects: all that they dominate.
+/// What would go with the objects.
 struct Inside {
     set: ObjectSet,
     /// Those of the objects that no other of them dominates.
@@ -225,34 +225,74 @@ struct Inside {
 
 impl Inside {
     fn new(graph: &Graph<'_>, dominators: &Dominators, objects: &ObjectSet) -> Inside {
-        let heap = graph.heap();
         let mut inside = Inside {
             set: ObjectSet::new(graph.len()),
             outermost: objects.clone(),
             total: Tally::default(),
-            by_type: vec![Tally::default(); heap.types.len()],
+            by_type: vec![Tally::default(); graph.heap().types.len()],
         };
         let mut pending = Vec::new();
         for object in objects.iter().filter(|one| (one.0 as usize) < graph.len()) {
-            if inside.set.insert(object) {
+            if inside.add(graph, object) {
                 pending.push(object);
             }
             while let Some(at) = pending.pop() {
-                let bytes = graph.bytes(at);
-                inside.total.add(1, bytes);
-                let kind = heap.objects.type_id[at.0 as usize];
-                if let Some(tally) = inside.by_type.get_mut(kind.0 as usize) {
-                    tally.add(1, bytes);
-                }
                 for &child in dominators.children(at) {
                     inside.outermost.remove(child);
-                    if inside.set.insert(child) {
+                    if inside.add(graph, child) {
                         pending.push(child);
                     }
                 }
             }
         }
+        if objects.iter().nth(1).is_some() {
+            inside.add_shared(graph, objects);
+        }
         inside
+    }
+
+    fn add(&mut self, graph: &Graph<'_>, object: ObjectId) -> bool {
+        let new = self.set.insert(object);
+        if new {
+            let bytes = graph.bytes(object);
+            self.total.add(1, bytes);
+            let kind = graph.heap().objects.type_id[object.0 as usize];
+            if let Some(tally) = self.by_type.get_mut(kind.0 as usize) {
+                tally.add(1, bytes);
+            }
+        }
+        new
+    }
+
+    /// What several of the objects keep alive together, and none of them alone: what they lead to,
+    /// and nothing else does.
+    fn add_shared(&mut self, graph: &Graph<'_>, objects: &ObjectSet) {
+        let mut elsewhere = ObjectSet::new(graph.len());
+        let mut pending: Vec<ObjectId> = Vec::new();
+        let unreached = graph.reached().complement(graph.len());
+        let held = unreached
+            .iter()
+            .filter(|&one| is_held_from_outside(graph, one));
+        for entry in graph.roots().iter().copied().chain(held) {
+            if !objects.contains(entry) && elsewhere.insert(entry) {
+                pending.push(entry);
+            }
+        }
+        while let Some(at) = pending.pop() {
+            for (target, _) in graph.edges_of(at) {
+                if !objects.contains(target) && elsewhere.insert(target) {
+                    pending.push(target);
+                }
+            }
+        }
+        pending.extend(self.set.iter());
+        while let Some(at) = pending.pop() {
+            for (target, _) in graph.edges_of(at) {
+                if !elsewhere.contains(target) && self.add(graph, target) {
+                    pending.push(target);
+                }
+            }
+        }
     }
 
     fn heaviest(&self, heap: &Heap, limit: usize) -> Vec<(String, Tally)> {
@@ -452,6 +492,10 @@ fn merged_ways(
         }
     };
     let mut ways: Vec<Way> = groups.into_iter().map(way).collect();
+    if let ([only], 0) = (ways.as_mut_slice(), more) {
+        // Also what several of the objects keep alive together.
+        only.frees = inside.total.bytes;
+    }
     // What nothing outside refers to: garbage.
     let left = |one: &ObjectId| held_by.get(one.0 as usize) == Some(&NOBODY);
     let loose = inside.outermost.iter().filter(left);

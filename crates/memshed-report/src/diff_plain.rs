@@ -3,6 +3,7 @@
 use crate::diff::{DiffView, PlaceRow, Relation};
 use crate::page::harmless;
 use crate::units::{bytes, change, count, duration};
+use crate::why_words::a;
 use crate::words;
 use memshed_analysis::growth;
 
@@ -118,6 +119,13 @@ fn grown(view: &DiffView) -> Option<&PlaceRow> {
 fn place(view: &DiffView) -> Option<String> {
     let place = grown(view)?;
     let name = harmless(&place.place);
+    if place.entries == 1 && place.added.count > 1 && !name.starts_with("held by ") {
+        return Some(format!(
+            "Most of what is new is {name}, {} with what hangs on it, {}.",
+            a(&harmless(&place.entry_type)),
+            bytes(place.added.bytes)
+        ));
+    }
     let with = match place.added.count.saturating_sub(place.entries) {
         0 => String::new(),
         _ => " and what hangs on them".to_owned(),

@@ -124,6 +124,26 @@ fn several(view: &WhyView) -> String {
     let Some(first) = real(view).next() else {
         return "Nothing that your program can reach holds them.".to_owned();
     };
+    if first.bytes.saturating_mul(FEW) < view.retained.bytes {
+        return format!(
+            "They are held in {} different places, none of which holds much of them; the first is \
+             {}.",
+            count(view.ways.len() as u64 + view.more_ways),
+            harmless(&first.way)
+        );
+    }
+    let rest = view.objects.count.saturating_sub(first.objects);
+    if view.ways.len() == 1 && rest > 0 {
+        let (some, those) = match first.objects {
+            1 => ("One of them is".to_owned(), "that one"),
+            n => (format!("{} of them are", count(n)), "those"),
+        };
+        return format!(
+            "{some} held by {}; the other {} hang on {those}.",
+            harmless(&first.way),
+            count(rest)
+        );
+    }
     let of_them = match first.objects {
         n if n == view.objects.count => "All of them are".to_owned(),
         1 => "One of them is".to_owned(),
@@ -257,7 +277,9 @@ fn next(view: &WhyView) -> Option<String> {
         return None;
     }
     let target = quoted(&view.request.target);
-    let container = best(view)?.container.as_ref()?;
+    let way = best(view)?;
+    let module = way.steps.first()?.type_name == "module";
+    let container = way.container.as_ref().filter(|_| !module)?;
     Some(format!(
         "Next: `memshed why {target} {}` shows what keeps that in turn.",
         quoted(&harmless(container))
