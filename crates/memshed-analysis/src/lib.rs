@@ -10,6 +10,7 @@ mod diff;
 mod dominators;
 mod expressions;
 mod findings;
+mod garbage;
 mod graph;
 mod holders;
 mod largest;
@@ -18,6 +19,7 @@ mod paths;
 mod pattern;
 mod pins;
 mod places;
+mod search;
 mod set;
 mod spelling;
 mod summary;
@@ -29,6 +31,9 @@ pub use diff::{Diff, Lives, PlaceChange, Tally, TypeChange, diff, growth};
 pub use dominators::Dominators;
 pub use expressions::expression;
 pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use garbage::{
+    Cut, CycleGroup, CycleHop, Garbage, Remedy, TypeAmount, Uncollected, collector_garbage, garbage,
+};
 pub use graph::Graph;
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};

@@ -3,6 +3,7 @@
 mod components;
 mod diff;
 mod dominators;
+mod garbage;
 mod holders;
 mod largest;
 mod maker;
