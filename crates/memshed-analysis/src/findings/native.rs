@@ -3,11 +3,13 @@
 use super::{Confidence, Finding, FindingKind, sources};
 use crate::cohorts::{Cohorts, Look, NativeKey};
 use crate::units::bytes as amount;
-use memshed_heap::{Heap, NativeKind, NativeUse, RootKind};
+use memshed_heap::{Heap, NativeKind, NativeUse};
 use rustc_hash::FxHashMap;
 
 /// What grew by fewer bytes is not worth a finding.
 const LEAST_BYTES: u64 = 64 * 1024;
+/// Extension modules of a package that are named.
+const MODULES: usize = 4;
 /// Free memory of malloc's that grew by less is not worth one.
 const LEAST_FREE: u64 = 2 * 1024 * 1024;
 /// Libraries that are named.
@@ -268,35 +270,56 @@ fn libraries(heap: &Heap, owner: &str, sizes: &[(u64, u64, &NativeKey)]) -> Vec<
     list
 }
 
-/// Packages that have C extensions loaded, other than Python's own; those whose Python code was
-/// running during the looks are not known here.
+/// Packages that have C extensions loaded, other than Python's own, with the names of these.
 pub(crate) fn extensions(heap: &Heap) -> Vec<String> {
-    let libraries = heap.memory.iter().find(|part| part.category == "libraries");
-    let names = libraries.iter().flat_map(|part| &part.parts);
-    let files = names.map(|part| part.category.as_str());
-    let files = files.filter(|n| n.contains(".cpython-") || n.contains(".abi3."));
-    let files: Vec<&str> = files.filter(|name| !is_standard(name)).collect();
-    let modules: Vec<&str> = heap
-        .roots
-        .iter()
-        .filter(|root| root.kind == RootKind::Module)
-        .map(|root| heap.strings.get(root.name))
-        .collect();
-    let mut found: Vec<String> = Vec::new();
-    for file in files {
-        let stem = file.split('.').next().unwrap_or(file);
-        let module = modules.iter().find(|m| m.rsplit('.').next() == Some(stem));
-        let package = module.and_then(|m| m.split('.').next()).unwrap_or(stem);
-        let name = match package == stem {
-            true => file.to_owned(),
-            false => package.to_owned(),
+    let mut packages: Vec<(String, Vec<String>)> = Vec::new();
+    for &path in &heap.libraries {
+        let path = heap.strings.get(path);
+        let Some((package, module)) = extension(path) else {
+            continue;
         };
-        if !found.contains(&name) {
-            found.push(name);
+        match packages.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, modules)) => modules.push(module),
+            None => packages.push((package, vec![module])),
         }
     }
-    found.sort();
-    found
+    packages.sort();
+    let told = |(package, mut modules): (String, Vec<String>)| {
+        modules.sort();
+        modules.dedup();
+        let more = modules.len() > MODULES;
+        modules.truncate(MODULES);
+        match modules.as_slice() {
+            [only] if *only == package => package,
+            some => {
+                let dots = if more { ", …" } else { "" };
+                format!("{package} ({}{dots})", some.join(", "))
+            }
+        }
+    };
+    packages.into_iter().map(told).collect()
+}
+
+/// The package of a C extension, and the name of its module; `None` for other libraries.
+fn extension(path: &str) -> Option<(String, String)> {
+    let file = path.rsplit('/').next()?;
+    let module = file.split('.').next()?;
+    let is_module = file.contains(".cpython-") || file.contains(".abi3.");
+    let places = ["/site-packages/", "/dist-packages/"];
+    let inside = places
+        .iter()
+        .find_map(|place| Some(path.rsplit_once(place)?.1));
+    let Some(inside) = inside else {
+        // Beside the program, or in Python's own directory of extensions.
+        let own = path.contains("/lib-dynload/") || !is_module;
+        return (!own).then(|| (module.to_owned(), module.to_owned()));
+    };
+    // Libraries that packages bring along are no modules, but may be at fault, too.
+    let package = match inside.split_once('/') {
+        Some((package, _)) => package.strip_suffix(".libs").unwrap_or(package),
+        None => module,
+    };
+    Some((package.to_owned(), module.to_owned()))
 }
 
 /// The packages that may be at fault, as evidence.
@@ -320,85 +343,6 @@ pub(crate) fn suspects(extensions: &[String]) -> String {
             many.join(", ")
         ),
     }
-}
-
-/// Whether an extension module is one of CPython's own.
-fn is_standard(file: &str) -> bool {
-    const MODULES: &[&str] = &[
-        "_asyncio",
-        "_bisect",
-        "_blake2",
-        "_bz2",
-        "_codecs",
-        "_contextvars",
-        "_crypt",
-        "_csv",
-        "_ctypes",
-        "_curses",
-        "_datetime",
-        "_dbm",
-        "_decimal",
-        "_elementtree",
-        "_gdbm",
-        "_hashlib",
-        "_heapq",
-        "_hmac",
-        "_interp",
-        "_json",
-        "_lsprof",
-        "_lzma",
-        "_md5",
-        "_multibytecodec",
-        "_multiprocessing",
-        "_opcode",
-        "_pickle",
-        "_posixshmem",
-        "_posixsubprocess",
-        "_queue",
-        "_random",
-        "_remote_debugging",
-        "_sha",
-        "_socket",
-        "_sqlite3",
-        "_ssl",
-        "_statistics",
-        "_struct",
-        "_testcapi",
-        "_tkinter",
-        "_typing",
-        "_uuid",
-        "_xx",
-        "_zoneinfo",
-        "_zstd",
-        "array",
-        "audioop",
-        "binascii",
-        "cmath",
-        "fcntl",
-        "grp",
-        "math",
-        "mmap",
-        "nis",
-        "ossaudiodev",
-        "pyexpat",
-        "readline",
-        "resource",
-        "select",
-        "spwd",
-        "syslog",
-        "termios",
-        "unicodedata",
-        "xxlimited",
-        "xxsubtype",
-        "zlib",
-    ];
-    let stem = file.split('.').next().unwrap_or(file);
-    MODULES
-        .iter()
-        .any(|module| stem == *module || stem.starts_with(&format!("{module}_")))
-        || MODULES
-            .iter()
-            .any(|m| m.starts_with('_') && m.len() > 3 && stem.starts_with(m))
 }
 
 fn fix(owner: &str, library: Option<&str>, extensions: &[String]) -> String {
