@@ -1,11 +1,12 @@
 //! Why objects are there: what holds them, what would go with them, and which reference to cut.
 
 use crate::diff::Tally;
-use crate::dominators::{Dominators, is_held_from_outside};
+use crate::dominators::Dominators;
 use crate::graph::Graph;
 use crate::holders::{self, HolderPath, Hop, Start, Step, holder_path};
 use crate::paths::paths;
 use crate::places::{PlaceId, Places};
+use crate::search::is_held_from_outside;
 use crate::set::ObjectSet;
 use crate::type_name;
 use memshed_heap::{Heap, Label, LabelKind, ObjectId, Objects};
