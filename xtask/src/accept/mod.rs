@@ -109,6 +109,10 @@ const EXPLAIN: &[Row] = &[
     ("leaks-launch", explain::leaks::launch),
     ("steady", explain::steady::measure),
     ("planted", explain::planted::measure),
+    ("dominators", explain::dominators::measure),
+    ("garbage", explain::garbage::measure),
+    ("speed", explain::speed::measure),
+    ("bad-input", explain::bad_input::measure),
 ];
 
 /// Runs the verb: 0 if every row passed, 1 if one did not.

@@ -2,7 +2,12 @@
 //! that have none.
 
 pub mod ask;
+pub mod bad_input;
+pub mod dominators;
+pub mod garbage;
+pub mod graph;
 pub mod leaks;
 pub mod planted;
 pub mod programs;
+pub mod speed;
 pub mod steady;
