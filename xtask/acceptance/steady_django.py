@@ -68,6 +68,8 @@ urlpatterns = [path("items/<int:number>", items)]
 
 
 class Handler(WSGIRequestHandler):
+    disable_nagle_algorithm = True
+
     def log_message(self, *args):
         pass
 
