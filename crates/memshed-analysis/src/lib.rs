@@ -5,18 +5,38 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod cohorts;
+mod components;
+mod dominators;
 mod findings;
+mod garbage;
+mod graph;
+mod growth;
 mod holders;
 mod largest;
+mod paths;
 mod pattern;
 mod pins;
+mod set;
 mod summary;
+pub mod units;
 
+pub use cohorts::{Cohorts, Look, NativeKey, Running};
+pub use components::{Components, components};
+pub use dominators::Dominators;
+pub use findings::{Confidence, Finding, FindingKind, Location, any_of, findings};
 pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use garbage::{
+    Cut, CycleGroup, CycleHop, Garbage, Remedy, TypeAmount, Uncollected, collector_garbage, garbage,
+};
+pub use graph::Graph;
+pub use growth::{Ages, Place, places};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
+pub use paths::{MergedPath, Paths, merged_paths, paths};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
+pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
 
 use memshed_heap::{Heap, ObjectId};

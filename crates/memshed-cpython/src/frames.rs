@@ -167,7 +167,7 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// Whether the object at `at` is a code object (shims of the evaluation loop have others).
-    fn is_code(&self, at: RemoteAddr) -> bool {
+    pub(crate) fn is_code(&self, at: RemoteAddr) -> bool {
         let of = self
             .reader
             .pointer(at.add(self.layout.object.ob_type.into()));

@@ -155,6 +155,16 @@ impl Interpreter {
 }
 
 impl Thread {
+    /// What it is called, in the process `pid`.
+    pub(crate) fn name(&self, pid: i32) -> String {
+        match self.native_id {
+            id if id == pid as u64 => "main thread".to_owned(),
+            0 if self.is_main => "main thread".to_owned(),
+            0 => "a thread".to_owned(),
+            id => format!("thread {id}"),
+        }
+    }
+
     /// The pieces of memory that its Python frames lie in, in no order.
     pub(crate) fn frame_stacks<M: Memory>(
         &self,

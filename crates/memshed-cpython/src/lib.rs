@@ -16,6 +16,7 @@ mod identify;
 mod interpreters;
 mod labels;
 pub mod layouts;
+mod lines;
 mod mark;
 mod marks;
 mod names;
@@ -27,6 +28,7 @@ mod read;
 mod roots;
 mod shapes;
 mod sizes;
+mod stacks;
 mod strings;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use memshed_heap::RootKind;
 use memshed_target::{Memory, RemoteAddr};
 
 /// A stack of calls deeper than this is a loop.
-const MAX_FRAMES: usize = 1_000_000;
+pub(crate) const MAX_FRAMES: usize = 1_000_000;
 
 /// More functions registered with `atexit` than this are misread.
 const MAX_CALLBACKS: u32 = 1 << 20;
@@ -172,12 +172,7 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     fn thread_roots(&self, thread: &Thread, pid: i32) -> Vec<RawRoot> {
-        let name = match thread.native_id {
-            id if id == pid as u64 => "main thread".to_owned(),
-            0 if thread.is_main => "main thread".to_owned(),
-            0 => "a thread".to_owned(),
-            id => format!("thread {id}"),
-        };
+        let name = thread.name(pid);
         let mut roots = Vec::new();
         let mut at = thread.frame;
         for _ in 0..MAX_FRAMES {

@@ -18,9 +18,12 @@ use crate::pymalloc::{Arenas, BlockOwners};
 use crate::python::{Python, WalkError};
 use crate::read::Reader;
 use crate::roots::RawRoot;
+use crate::stacks::RawStack;
 use crate::types::Types;
 use crate::values;
-use memshed_heap::{Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, StringId, Strings};
+use memshed_heap::{
+    Code, Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId, Strings,
+};
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -68,6 +71,7 @@ pub struct Walk<'m, M: Memory> {
     interpreters: Vec<Interpreter>,
     arenas: Arenas,
     roots: Vec<RawRoot>,
+    stacks: Vec<RawStack>,
     found: Found<'m, M>,
     in_collection: bool,
     /// Interned strings in the program's own data.
@@ -133,6 +137,9 @@ impl<'m, M: Memory> Walk<'m, M> {
         for interpreter in &interpreters {
             roots.extend(visitor.roots(interpreter, python.program.pid));
         }
+        let threads = interpreters.iter().flat_map(|i| &i.threads);
+        let stacks = threads.map(|thread| visitor.stack(thread, python.program.pid));
+        let stacks = stacks.collect();
         if in_collection {
             problems.add("frozen-inside-a-collection", || {
                 "the collector's lists were in pieces; objects were found by going through the \
@@ -167,6 +174,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             interpreters,
             arenas,
             roots,
+            stacks,
             found,
             in_collection,
             static_strings: static_strings(reader, layout, python.program.runtime),
@@ -348,6 +356,18 @@ impl<'m, M: Memory> Walk<'m, M> {
             }
         }
         sink.edges
+    }
+
+    /// Where all code objects were written, sorted by object. Names are added to `strings`.
+    pub fn code(&self, strings: &mut Strings) -> Vec<Code> {
+        self.visitor.code_objects(&self.found, strings)
+    }
+
+    /// What each thread was running, the one made last first. Names are added to `strings`.
+    pub fn stacks(&self, strings: &mut Strings) -> Vec<Stack> {
+        let stacks = self.stacks.iter();
+        let stacks = stacks.map(|stack| stack.resolve(&self.found, strings));
+        stacks.collect()
     }
 
     /// What could not be read or made sense of so far.

@@ -5,24 +5,26 @@
 mod doctor;
 mod inspect;
 mod json;
+mod leaks;
 mod page;
 mod pins;
 mod plain;
 mod ps;
 mod snapshot;
 mod text;
-mod units;
 mod watch;
 mod watch_table;
 mod words;
 
 pub use doctor::{Check, CheckStatus, DoctorView};
 pub use inspect::{InspectView, LargestRow, Options, PoolsView, TypeRow};
+pub use leaks::{LeaksView, Sample};
 pub use memshed_analysis::SortBy;
+use memshed_analysis::units;
+pub use memshed_analysis::units::{bytes, count, duration, plural, share};
 pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
 pub use snapshot::SnapshotView;
-pub use units::{bytes, count, duration, plural, share};
 pub use watch::{
     CategoryGrowth, Growth, PerHour, Watch, WatchEnd, WatchEvent, WatchLook, WatchMissed,
     WatchReason, WatchSkipped, WatchStart,

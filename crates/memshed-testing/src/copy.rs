@@ -4,6 +4,8 @@ use memshed_target::{Memory, Process, Range, ReadError, RemoteAddr};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+const PAGE: usize = 4096;
+
 /// A process's memory, copied whole: runs of bytes, by the address at which each begins.
 #[derive(Clone)]
 pub struct Copy(pub Vec<(u64, Vec<u8>)>);
@@ -17,16 +19,26 @@ impl Copy {
     pub fn of(process: &Process) -> Copy {
         let memory = File::open(format!("/proc/{}/mem", process.pid())).expect("its memory");
         let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut add = |start: u64, bytes: Vec<u8>| match runs.last_mut() {
+            Some((first, run)) if *first + run.len() as u64 == start => run.extend(bytes),
+            _ => runs.push((start, bytes)),
+        };
         for mapping in process.mappings().expect("its mappings") {
-            let mut bytes = vec![0; mapping.range().len() as usize];
-            if !mapping.safe_to_read() || memory.read_exact_at(&mut bytes, mapping.start).is_err() {
+            if !mapping.safe_to_read() {
                 continue;
             }
-            match runs.last_mut() {
-                Some((start, run)) if *start + run.len() as u64 == mapping.start => {
-                    run.extend(bytes);
+            let range = mapping.range();
+            let mut bytes = vec![0; range.len() as usize];
+            if memory.read_exact_at(&mut bytes, range.start).is_ok() {
+                add(range.start, bytes);
+                continue;
+            }
+            // A stack's guard pages may be part of its mapping (MADV_GUARD_INSTALL, glibc 2.42).
+            for start in (range.start..range.end).step_by(PAGE) {
+                let mut page = vec![0; PAGE];
+                if memory.read_exact_at(&mut page, start).is_ok() {
+                    add(start, page);
                 }
-                _ => runs.push((mapping.start, bytes)),
             }
         }
         Copy(runs)

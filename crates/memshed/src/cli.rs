@@ -73,6 +73,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Keep the heap of a Python program for later, or for another machine.
     Snapshot(SnapshotArgs),
+    /// Find what leaks, who holds it, and what to change.
+    Leaks(LeaksArgs),
     /// List Python processes, and whether memshed can look at them.
     Ps,
     /// Check what this machine and a process permit, and what to change where they do not.
@@ -143,6 +145,32 @@ pub struct SnapshotArgs {
     /// Replace a snapshot that is there already.
     #[arg(long)]
     pub overwrite: bool,
+}
+
+/// Arguments of `leaks`.
+#[derive(Args, Debug)]
+pub struct LeaksArgs {
+    /// A process id, the name of a Python program, or snapshots of one process, oldest first.
+    #[arg(
+        value_name = "TARGET",
+        required_unless_present = "command",
+        conflicts_with = "command"
+    )]
+    pub targets: Vec<OsString>,
+    /// How long to watch: a slow leak takes longer to show [default: 20s].
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// End with status 1 if there is a finding of one of these kinds, such as
+    /// growth,cycle,reference-count,native,interned.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub fail_on: Vec<String>,
+    /// Start COMMAND, watch its first Python process, and end it. Its output goes to standard
+    /// error.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// Arguments of `doctor`.

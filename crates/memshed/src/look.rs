@@ -81,6 +81,8 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     }
     if options.want_edges {
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
+        heap.code = walk.code(&mut heap.strings);
+        heap.stacks = walk.stacks(&mut heap.strings);
     }
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
@@ -92,6 +94,28 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         problems: problems([walk.problems(), around.problems()].concat(), &info),
     };
     Ok(heap)
+}
+
+/// As [`look`], in a thread of its own, whose priority alone is lowered: whoever looks again and
+/// again begins each look at full speed.
+pub fn look_aside<P: Progress>(
+    pid: i32,
+    options: &LookOptions,
+    progress: impl Fn() -> P + Sync,
+) -> Result<Heap, LookError> {
+    let look = || look(pid, options, &progress());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("look".into());
+        match thread.spawn_scoped(scope, look) {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(LookError::Other {
+                pid,
+                what: format!("no thread for it: {error}"),
+            }),
+        }
+    })
 }
 
 /// Lets the process that is looked at go first, now that nothing waits for memshed: by priority,

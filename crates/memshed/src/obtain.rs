@@ -7,7 +7,7 @@ use crate::look::{LookOptions, look};
 use crate::printer::Printer;
 use crate::progress::Stages;
 use crate::target::{self, Target};
-use memshed_heap::snapshot::{self, ReadEdges};
+use memshed_heap::snapshot::{ReadEdges, read};
 use memshed_heap::{Heap, Method};
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub fn heap(
         None => started(target, &options, &stages, printer),
         Some(name) => match target::find(name)? {
             Target::Process(pid) => Ok(look(pid, &options, &stages)?),
-            Target::Snapshot(path) => from_snapshot(&path, want_edges, values),
+            Target::Snapshot(path) => snapshot(&path, want_edges, values),
         },
     }
 }
@@ -62,12 +62,12 @@ fn started(
 }
 
 /// Reads a snapshot. How it was taken moves into the reason, since this look is of a file.
-fn from_snapshot(path: &Path, want_edges: bool, values: bool) -> Result<Heap, CommandError> {
+pub fn snapshot(path: &Path, want_edges: bool, values: bool) -> Result<Heap, CommandError> {
     let edges = match want_edges {
         true => ReadEdges::Load,
         false => ReadEdges::Skip,
     };
-    let mut heap = snapshot::read(path, edges)?;
+    let mut heap = read(path, edges)?;
     match (values, &heap.previews) {
         (true, None) => {
             return Err(CommandError::Usage {

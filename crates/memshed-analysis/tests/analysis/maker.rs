@@ -1,6 +1,8 @@
 //! Makes heaps by hand.
 
-use memshed_heap::{Heap, Label, LabelKind, ObjectId, Root, RootKind, StringId, Type, TypeId};
+use memshed_heap::{
+    Edges, Heap, Label, LabelKind, ObjectId, Root, RootKind, StringId, Type, TypeId,
+};
 
 #[derive(Default)]
 pub struct Maker {
@@ -90,5 +92,19 @@ impl Maker {
     pub fn attribute(&mut self, holder: ObjectId, name: &str, kind: &str) -> ObjectId {
         let label = self.named(LabelKind::Attribute, name);
         self.held(holder, label, kind)
+    }
+
+    /// The edges of the heap: `(source, label, target)` in any order.
+    pub fn edges(&mut self, all: &[(ObjectId, Label, ObjectId)]) {
+        let mut edges = Edges::default();
+        edges.start.push(0);
+        for row in 0..self.heap.objects.len() as u32 {
+            for (_, label, target) in all.iter().filter(|edge| edge.0.0 == row) {
+                edges.target.push(*target);
+                edges.label.push(*label);
+            }
+            edges.start.push(edges.target.len() as u64);
+        }
+        self.heap.edges = Some(edges);
     }
 }

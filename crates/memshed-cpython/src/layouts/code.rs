@@ -153,7 +153,9 @@ pub struct Frame {
     pub frame_obj: Option<u32>,
     /// `offsetof(_PyInterpreterFrame, previous)`.
     pub previous: u32,
-    /// `offsetof(_PyInterpreterFrame, instr_ptr)`.
+    /// `int`: the instruction that ran last; from 3.10 on counted in pairs of bytes. −1 before the first. `offsetof(PyFrameObject, f_lasti)`.
+    pub lasti: Option<u32>,
+    /// Pointer to the code unit that ran last; from 3.13 on that it is at. `offsetof(_PyInterpreterFrame, instr_ptr)`.
     pub instr_ptr: Option<u32>,
     /// `int`: used words of `localsplus`, −1 while running. `offsetof(_PyInterpreterFrame, stacktop)`.
     pub stacktop: Option<u32>,

@@ -637,6 +637,7 @@ pub const V3_10: Layout = Layout {
         f_code: 32,
         frame_obj: None,
         previous: 24,
+        lasti: Some(96),
         instr_ptr: None,
         stacktop: None,
         stackdepth: Some(80),

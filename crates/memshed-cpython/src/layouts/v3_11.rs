@@ -630,6 +630,7 @@ pub const V3_11: Layout = Layout {
         f_code: 32,
         frame_obj: Some(40),
         previous: 48,
+        lasti: None,
         instr_ptr: Some(56),
         stacktop: Some(64),
         stackdepth: None,

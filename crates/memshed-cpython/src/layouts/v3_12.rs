@@ -635,6 +635,7 @@ pub const V3_12: Layout = Layout {
         f_code: 0,
         frame_obj: Some(48),
         previous: 8,
+        lasti: None,
         instr_ptr: Some(56),
         stacktop: Some(64),
         stackdepth: None,

@@ -764,6 +764,7 @@ pub const V3_14: Layout = Layout {
         f_code: 0,
         frame_obj: Some(48),
         previous: 8,
+        lasti: None,
         instr_ptr: Some(56),
         stacktop: None,
         stackdepth: None,

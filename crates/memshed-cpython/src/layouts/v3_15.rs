@@ -769,6 +769,7 @@ pub const V3_15: Layout = Layout {
         f_code: 0,
         frame_obj: Some(48),
         previous: 8,
+        lasti: None,
         instr_ptr: Some(56),
         stacktop: None,
         stackdepth: None,

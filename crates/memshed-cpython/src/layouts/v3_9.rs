@@ -620,6 +620,7 @@ pub const V3_9: Layout = Layout {
         f_code: 32,
         frame_obj: None,
         previous: 24,
+        lasti: Some(104),
         instr_ptr: None,
         stacktop: None,
         stackdepth: None,

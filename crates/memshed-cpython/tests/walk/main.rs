@@ -3,6 +3,7 @@
 //! so that these tests need no ptrace.
 
 mod fuzzed;
+mod stacks;
 mod values;
 
 use crate::fuzzed::assert_consistent;
@@ -82,6 +83,8 @@ fn walk(program: Program, memory: &Copy) -> Option<Heap> {
     let mut walk = Walk::find(&python, memory, WalkOptions::default(), &|_| {}).ok()?;
     let mut heap = walk.heap(&Surroundings::default(), &|_| {});
     heap.edges = Some(walk.edges(&mut heap.strings, &|_| {}));
+    heap.code = walk.code(&mut heap.strings);
+    heap.stacks = walk.stacks(&mut heap.strings);
     heap.snapshot.problems = walk.problems();
     Some(heap)
 }

@@ -4,6 +4,7 @@
 mod completions;
 mod doctor;
 mod inspect;
+mod leaks;
 mod man;
 mod ps;
 mod schema;
@@ -20,6 +21,8 @@ use crate::settings::Settings;
 pub enum Status {
     /// Fine.
     Fine = 0,
+    /// There is what the user asked to be told of by the exit status.
+    Findings = 1,
     /// It could not do what it was asked, and has said why in its result.
     CouldNot = 2,
 }
@@ -33,6 +36,7 @@ pub fn run(
     match command {
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Snapshot(args) => snapshot::run(args, settings, printer),
+        Command::Leaks(args) => leaks::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),

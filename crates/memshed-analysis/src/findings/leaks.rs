@@ -1,0 +1,44 @@
+//! All findings of a heap, and of the looks before it, in order of weight.
+
+use super::{Finding, FindingKind, fragmentation, growing, lost, native};
+use crate::cohorts::Cohorts;
+use crate::graph::Graph;
+use memshed_heap::Heap;
+
+/// A leak that accounts for less than one part in so many of what the greatest one does is left
+/// out.
+const MINOR: u64 = 10;
+/// Leaks that are told at most.
+const MOST_LEAKS: usize = 5;
+
+/// What is wrong, most important first. `cohorts` has seen the heap last.
+pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
+    let mut leaks = growing::find(heap, cohorts);
+    leaks.extend(native::find(heap, cohorts));
+    if let Some(graph) = Graph::new(heap) {
+        leaks.extend(lost::find(&graph, cohorts));
+    }
+    let mut findings = weighty(leaks);
+    if let Some(fragmentation) = fragmentation::find(heap, cohorts) {
+        let growing = findings.first().map_or(0, |leak| leak.bytes);
+        let grown = fragmentation::grown(cohorts).unwrap_or(0.0);
+        // What is held free has grown by more than anything that leaks.
+        let first = grown > growing as f64;
+        findings.insert(if first { 0 } else { findings.len() }, fragmentation);
+    }
+    findings
+}
+
+/// The leaks that matter beside the greatest one.
+fn weighty(mut leaks: Vec<Finding>) -> Vec<Finding> {
+    leaks.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.holder.cmp(&b.holder)));
+    let most = leaks.first().map_or(0, |leak| leak.bytes);
+    leaks.retain(|leak| leak.bytes.saturating_mul(MINOR) >= most);
+    leaks.truncate(MOST_LEAKS);
+    leaks
+}
+
+/// Whether any of `findings` is of one of these kinds.
+pub fn any_of(findings: &[Finding], kinds: &[FindingKind]) -> bool {
+    findings.iter().any(|finding| kinds.contains(&finding.kind))
+}
