@@ -25,7 +25,6 @@ pub use cohorts::{Cohorts, Look, NativeKey, Running};
 pub use components::{Components, components};
 pub use dominators::Dominators;
 pub use findings::{Confidence, Finding, FindingKind, Location, any_of, findings};
-pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use garbage::{
     Cut, CycleGroup, CycleHop, Garbage, Remedy, TypeAmount, Uncollected, collector_garbage, garbage,
 };

@@ -2,7 +2,8 @@
 //! that the copy can be let go), build the columns, and, where asked for, tell the edges.
 
 use crate::account::{
-    Account, Caches, FreeLists, HiddenLists, Ledger, Search, Surroundings, static_strings,
+    Account, Caches, FreeLists, HiddenLists, Ledger, NativeSearch, Search, Surroundings,
+    static_strings,
 };
 use crate::columns;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
@@ -278,6 +279,17 @@ impl<'m, M: Memory> Walk<'m, M> {
             arena_ranges: &self.arenas.whole_ranges(),
             type_names: &|id| self.found.types.info(id).full_name(),
         };
+        let native = NativeSearch {
+            visitor: &self.visitor,
+            ledger,
+            around,
+            possible: &possible,
+            pools: &pools,
+            runtime: self.python.program.runtime,
+            type_names: &|id| self.found.types.info(id).full_name(),
+        };
+        let mut strings = Strings::default();
+        let native = native.rows(&mut strings);
         let rank = |at| self.found.objects.rank(at).map(ObjectId);
         let parts = ledger.sparse_parts().into_iter();
         let parts = parts.filter_map(|(address, owner, bytes)| {
@@ -291,6 +303,8 @@ impl<'m, M: Memory> Walk<'m, M> {
         Heap {
             sparse_parts: parts.collect(),
             memory: account.tree(),
+            native,
+            strings,
             blocks: pools.block_uses(),
             pools: pools.sum,
             pool_table: pools.table,

@@ -1,7 +1,8 @@
 //! All findings of a heap, and of the looks before it, in order of weight.
 
-use super::{Finding, FindingKind, fragmentation, growing, lost, native};
+use super::{Finding, FindingKind, cycles, fragmentation, growing, lost, native};
 use crate::cohorts::Cohorts;
+use crate::garbage::garbage;
 use crate::graph::Graph;
 use memshed_heap::Heap;
 
@@ -16,8 +17,13 @@ pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     let mut leaks = growing::find(heap, cohorts);
     leaks.extend(native::find(heap, cohorts));
     if let Some(graph) = Graph::new(heap) {
-        leaks.extend(lost::find(&graph, cohorts));
+        let garbage = garbage(&graph);
+        leaks.extend(lost::find(&graph, &garbage, cohorts));
+        leaks.extend(cycles::find(&graph, &garbage, cohorts));
     }
+    let (leaks, others): (Vec<Finding>, Vec<Finding>) = leaks
+        .into_iter()
+        .partition(|finding| finding.kind.is_leak());
     let mut findings = weighty(leaks);
     if let Some(fragmentation) = fragmentation::find(heap, cohorts) {
         let growing = findings.first().map_or(0, |leak| leak.bytes);
@@ -26,6 +32,7 @@ pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
         let first = grown > growing as f64;
         findings.insert(if first { 0 } else { findings.len() }, fragmentation);
     }
+    findings.extend(others);
     findings
 }
 

@@ -4,6 +4,7 @@
 use super::words::items;
 use super::{Confidence, Finding, FindingKind, native, sources};
 use crate::cohorts::Cohorts;
+use crate::garbage::Garbage;
 use crate::graph::Graph;
 use crate::growth::Ages;
 use crate::type_name;
@@ -32,11 +33,11 @@ struct Lost {
 }
 
 /// Types of which more and more objects are lost.
-pub(crate) fn find(graph: &Graph<'_>, cohorts: &Cohorts) -> Vec<Finding> {
+pub(crate) fn find(graph: &Graph<'_>, garbage: &Garbage, cohorts: &Cohorts) -> Vec<Finding> {
     let heap = graph.heap();
     let times = cohorts.times();
     let mut findings = Vec::new();
-    for (name, lost) in lost(graph, cohorts) {
+    for (name, lost) in lost(graph, garbage, cohorts) {
         let grown = lost.ages.total();
         if grown >= LEAST_BYTES
             && lost.ages.is_steady(&times)
@@ -82,11 +83,13 @@ fn unexplained(graph: &Graph<'_>, object: ObjectId) -> u64 {
 }
 
 /// What is lost, by the type of what something unknown refers to.
-fn lost(graph: &Graph<'_>, cohorts: &Cohorts) -> Vec<(String, Lost)> {
+fn lost(graph: &Graph<'_>, garbage: &Garbage, cohorts: &Cohorts) -> Vec<(String, Lost)> {
     let heap = graph.heap();
     let reached = graph.reached();
     let count = graph.len() as u32;
-    let unreached = || (0..count).map(ObjectId).filter(|&o| !reached.contains(o));
+    let is_garbage = |o| garbage.collectable.contains(o) || garbage.rest.contains(o);
+    let lost = |&o: &ObjectId| !reached.contains(o) && !is_garbage(o);
+    let unreached = || (0..count).map(ObjectId).filter(lost);
     let mut visited = vec![false; graph.len()];
     let mut by_type: FxHashMap<&str, Lost> = FxHashMap::default();
     let mut roots: Vec<(ObjectId, u64)> = Vec::new();

@@ -11,7 +11,7 @@ use crate::mark::Found;
 use crate::parts::PartKind;
 use crate::pymalloc::Arenas;
 use crate::shapes::Kind;
-use memshed_heap::Objects;
+use memshed_heap::{NativeKind, Objects};
 use memshed_malloc::{ChunkState, Owner, Part};
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
@@ -44,6 +44,10 @@ pub(crate) enum Holder {
 pub(crate) struct Possible {
     /// Resident bytes of the system allocator's chunks, and how many, by who points at them.
     pub(crate) chunks: FxHashMap<Holder, (u64, u64)>,
+    /// How many blocks and chunks, by who points at them, and their size.
+    pub(crate) sizes: FxHashMap<(Holder, NativeKind, u64), u64>,
+    /// Who points at chunks with mappings of their own, by their number.
+    pub(crate) mapped: FxHashMap<usize, Holder>,
 }
 
 /// Goes through what may point at unclaimed blocks.
@@ -166,6 +170,8 @@ impl<M: Memory> Search<'_, '_, M> {
         match self.ledger.place(reader, layout, at) {
             Place::Pool { start, size } => {
                 if at.0 - start <= MAX_HEAD && self.is_live(start) && self.take(start) {
+                    let key = (holder, NativeKind::Block, size.into());
+                    *progress.found.sizes.entry(key).or_default() += 1;
                     let end = start + u64::from(size);
                     progress.queue.push_back((Range { start, end }, holder));
                 }
@@ -177,11 +183,18 @@ impl<M: Memory> Search<'_, '_, M> {
                     let sums = progress.found.chunks.entry(holder).or_default();
                     sums.0 += self.around.resident_within(range);
                     sums.1 += 1;
+                    let key = (holder, NativeKind::Chunk, range.len());
+                    *progress.found.sizes.entry(key).or_default() += 1;
                     let end = range.end.min(start + MAX_BLOCK);
                     progress.queue.push_back((Range { start, end }, holder));
                 }
             }
-            Place::Mapped(..) | Place::Static | Place::Elsewhere => {}
+            Place::Mapped(number, chunk) => {
+                if at.0.wrapping_sub(chunk.user().0) <= MAX_HEAD {
+                    progress.found.mapped.entry(number).or_insert(holder);
+                }
+            }
+            Place::Static | Place::Elsewhere => {}
         }
     }
 

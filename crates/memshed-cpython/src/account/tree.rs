@@ -334,7 +334,7 @@ fn lessen(part: &mut MemoryPart, bytes: u64) {
 }
 
 /// The last part of a path; what it is called if it is none.
-fn file_name(path: &str) -> String {
+pub(crate) fn file_name(path: &str) -> String {
     let path = path.trim_end_matches(" (deleted)");
     match path.rsplit('/').next() {
         Some(name) if !name.is_empty() => name.to_owned(),

@@ -2,7 +2,7 @@
 //! given back.
 
 use super::release::{self, Resident};
-use super::{Arena, Arenas, Live, Pool};
+use super::{Arena, Arenas, Live, Pool, Sample};
 use crate::account::{Claim, Claims, Run, resident_within};
 use crate::layouts::Layout;
 use crate::problems::Problems;
@@ -10,6 +10,7 @@ use crate::read::Reader;
 use memshed_heap::{BlockKind, BlockUse, PoolTable, Pools};
 use memshed_target::{Memory, Range};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 const KINDS: usize = BlockKind::ALL.len();
 /// Size classes, of which there is one for every 16 bytes up to 1 KiB.
@@ -38,6 +39,8 @@ pub(crate) struct PoolAccount {
     pub(crate) resident: ArenaUse,
     /// Blocks in use by kind and size class.
     counts: Box<[[u64; CLASSES]; KINDS]>,
+    /// Some of the blocks in use that are nobody's, by their size.
+    unknown: BTreeMap<u32, Sample>,
 }
 
 impl Default for PoolAccount {
@@ -47,6 +50,7 @@ impl Default for PoolAccount {
             table: PoolTable::default(),
             resident: ArenaUse::default(),
             counts: Box::new([[0; CLASSES]; KINDS]),
+            unknown: BTreeMap::new(),
         }
     }
 }
@@ -200,6 +204,10 @@ impl<M: Memory> Accountant<'_, '_, M> {
         for k in live.iter() {
             let kind = self.owners.kind(run, pool.block(k)) as usize;
             account.counts[kind][class] += 1;
+            if kind == BlockKind::Unknown as usize {
+                let sample = account.unknown.entry(pool.block_size).or_default();
+                sample.add(pool.block(k));
+            }
             let bytes = bytes_of(k);
             account.resident.blocks[kind] += bytes;
             held += bytes;
@@ -228,8 +236,16 @@ impl PoolAccount {
         for (counts, other) in self.counts.iter_mut().zip(part.counts.iter()) {
             add_all(counts, other);
         }
+        for (&size, sample) in &part.unknown {
+            self.unknown.entry(size).or_default().join(sample);
+        }
         self.table.append(&mut part.table);
         self.resident.add(&part.resident);
+    }
+
+    /// Some of the blocks in use of `block_size` bytes that are nobody's.
+    pub(crate) fn unknown(&self, block_size: u32) -> Sample {
+        self.unknown.get(&block_size).cloned().unwrap_or_default()
     }
 
     /// Blocks in use by what they are and their size.

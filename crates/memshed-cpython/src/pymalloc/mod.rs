@@ -9,10 +9,12 @@ mod account;
 mod arenas;
 mod pool;
 mod release;
+mod sample;
 
-pub(crate) use account::{ArenaUse, BlockOwners};
+pub(crate) use account::{ArenaUse, BlockOwners, PoolAccount};
 pub(crate) use arenas::{Arena, Arenas};
 pub(crate) use pool::{Live, Pool};
+pub(crate) use sample::Sample;
 
 /// Bytes of a page, the unit in which memory is given back.
 pub(crate) const PAGE: u64 = 4096;
