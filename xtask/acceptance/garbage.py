@@ -6,6 +6,7 @@ generators were free to end before: both as hexadecimal numbers.
 """
 
 import asyncio
+import builtins
 import collections
 import functools
 import gc
@@ -187,6 +188,18 @@ def awaited(n):
     loop.node = node
 
 
+def below(*starts):
+    """The addresses of what these refer to, and so on, short of what belongs to the whole program."""
+    found, pending = set(), list(starts)
+    while pending:
+        one = pending.pop()
+        shared = isinstance(one, (type, types.ModuleType)) or one is globals() or one is vars(builtins)
+        if id(one) not in found and not shared:
+            found.add(id(one))
+            pending.extend(gc.get_referents(one))
+    return found
+
+
 def suspended(n):
     """Generators that wait, in cycles: closing them frees what they hold, before it can be kept."""
     def generator():
@@ -196,8 +209,7 @@ def suspended(n):
 
     running = generator()
     held = next(running)
-    held.append(running)
-    closed.extend(map(id, (running, held, running.gi_frame)))
+    held.extend((running, running.gi_frame))
 
     def unstarted(me):
         yield me
@@ -205,7 +217,7 @@ def suspended(n):
     box = []
     waiting = unstarted(box)
     box.append(waiting)
-    closed.extend(map(id, (waiting, box, waiting.gi_frame)))
+    closed.extend(below(running, waiting))
 
 
 def living(n):

@@ -19,9 +19,9 @@ import numpy as np
 TOP = -1
 
 
-def table(snapshot, columns, name):
+def table(snapshot, columns, name, order):
     path = os.path.join(snapshot, name + ".parquet")
-    return duckdb.sql(f"select {columns} from read_parquet('{path}')").fetchnumpy()
+    return duckdb.sql(f"select {columns} from read_parquet('{path}') order by {order}").fetchnumpy()
 
 
 def plain(column, absent):
@@ -30,17 +30,17 @@ def plain(column, absent):
 
 class Snapshot:
     def __init__(self, directory):
-        rows = table(directory, "address, type_id, allocated, refcount, generation", "objects order by object_id")
+        rows = table(directory, "address, type_id, allocated, refcount, generation", "objects", "object_id")
         self.address = rows["address"]
         self.type = rows["type_id"]
         self.bytes = rows["allocated"]
         self.count = plain(rows["refcount"], 1 << 60)  # none: immortal
         self.tracked = plain(rows["generation"], -1) >= 0
-        self.names = table(directory, "name", "types order by type_id")["name"]
-        edges = table(directory, "source, target, kind", "edges order by source")
+        self.names = table(directory, "name", "types", "type_id")["name"]
+        edges = table(directory, "source, target, kind", "edges", "source")
         strong = edges["kind"].astype(str) != "weak"
         self.source, self.target = edges["source"][strong], edges["target"][strong]
-        self.roots = set(table(directory, "object", "roots")["object"].tolist())
+        self.roots = set(table(directory, "object", "roots", "object")["object"].tolist())
 
     def __len__(self):
         return len(self.address)
@@ -55,7 +55,7 @@ class Snapshot:
 
 
 class Facts:
-    """Lines "object ADDRESS DOMINATOR RETAINED" (DOMINATOR "-": none) and "garbage ADDRESS"."""
+    """Lines "object ADDRESS DOMINATOR BYTES RETAINED" (DOMINATOR 0x0: the top) and "garbage ADDRESS TYPE"."""
 
     def __init__(self, path, snapshot):
         rows = {address: row for row, address in enumerate(snapshot.address.tolist())}
@@ -65,13 +65,12 @@ class Facts:
         with open(path) as file:
             for line in file:
                 kind, address, *rest = line.split()
-                row = rows[int(address, 16)]
                 if kind == "garbage":
-                    self.garbage.add(row)
-                else:
-                    dominator, retained = rest
-                    self.dominator[row] = TOP if dominator == "-" else rows[int(dominator, 16)]
-                    self.retained[row] = int(retained)
+                    self.garbage.add(rows[int(address, 16)])
+                elif kind == "object":
+                    dominator, row = int(rest[0], 16), rows[int(address, 16)]
+                    self.dominator[row] = rows[dominator] if dominator else TOP
+                    self.retained[row] = int(rest[2])
         self.rows = rows
 
 

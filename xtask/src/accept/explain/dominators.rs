@@ -40,7 +40,7 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
 }
 
 fn on(ground: &Ground, python: &Interpreter, example: &Path) -> Result<Vec<Finding>> {
-    let scale = ground.count("4", "1");
+    let scale = ground.count("2", "1");
     let target = Target::python(&python.path, &ground.program("graph_heap.py"), &[scale])?;
     target.expect("ready", Duration::from_secs(60))?;
     let snapshot = ground.scratch("graph")?.join("snapshot");

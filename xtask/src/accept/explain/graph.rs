@@ -61,11 +61,10 @@ pub fn compare(ground: &Ground, what: &str, files: &[&Path]) -> Result<Value> {
         .arg(what)
         .args(files)
         .output()?;
-    ensure!(
-        done.status.success(),
-        "graph_truth.py: {}",
-        String::from_utf8_lossy(&done.stderr).trim()
-    );
+    let said = String::from_utf8_lossy(&done.stderr);
+    // Of a traceback, the last line says what went wrong.
+    let why = said.trim().lines().last().unwrap_or_default();
+    ensure!(done.status.success(), "graph_truth.py: {why}");
     Ok(serde_json::from_slice(&done.stdout)?)
 }
 
