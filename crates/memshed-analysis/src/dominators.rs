@@ -12,13 +12,14 @@
 //! - one object of each cycle that nothing else leads to, so that it retains the whole cycle and
 //!   what hangs below.
 
-use crate::components::components;
 use crate::graph::Graph;
+use crate::search::{Search, TOP};
 use crate::set::ObjectSet;
-use memshed_heap::{ObjectId, Objects};
+use memshed_heap::ObjectId;
+use rayon::prelude::*;
 
-/// The number of the top in a search. Objects have numbers from 1 in order of the visits.
-const TOP: u32 = 0;
+/// Numbers in a part.
+const PART: usize = 1 << 16;
 
 /// The dominator tree, with retained sizes. Takes 20 bytes an object; while it is made, 28 more.
 pub struct Dominators {
@@ -33,18 +34,18 @@ impl Dominators {
     /// The dominators of all objects of `graph`, by the algorithm Semi-NCA (L. Georgiadis, "Linear-time
     /// algorithms for dominators and related problems", 2005, chapter 2).
     pub fn new(graph: &Graph<'_>) -> Dominators {
-        let (search, entries) = Search::everything(graph);
-        let mut dominator = search.semidominators(graph, &entries);
+        let mut dominator = semidominators(graph);
+        let parent = &graph.search().parent;
         // The nearest common ancestor of parent and semidominator, from the top downwards.
         for number in 1..dominator.len() {
             let semidominator = dominator[number];
-            let mut at = search.parent[number];
+            let mut at = parent[number];
             while at > semidominator {
                 at = dominator[at as usize];
             }
             dominator[number] = at;
         }
-        search.tree(graph, &dominator)
+        tree(graph, &dominator)
     }
 
     /// The immediate dominator of `object`: the object that alone keeps it alive. `None` if there
@@ -113,175 +114,115 @@ impl Dominators {
     }
 }
 
-/// A depth-first search from the top.
-struct Search {
-    /// Each object's number; `TOP`: not visited yet.
-    number: Vec<u32>,
-    /// The object of each number; none for the top.
-    object: Vec<ObjectId>,
-    /// The number of the object that each was visited from.
-    parent: Vec<u32>,
-    stack: Vec<(u32, u32)>,
+/// What is known of a run of numbers before their semidominators are.
+struct Part {
+    /// Of each: the least number that refers to it, of those visited before it.
+    least: Vec<u32>,
+    /// Of each: where its row in `later` ends.
+    end: Vec<u32>,
+    /// The numbers that refer to each, of those visited after it.
+    later: Vec<u32>,
 }
 
-impl Search {
-    /// Visits every object. Also returns those that the top refers to.
-    fn everything(graph: &Graph<'_>) -> (Search, ObjectSet) {
-        let objects = graph.len();
-        let mut search = Search {
-            number: vec![TOP; objects],
-            object: Vec::with_capacity(objects + 1),
-            parent: Vec::with_capacity(objects + 1),
-            stack: Vec::new(),
+/// The parts of all numbers, in order. What is looked up all over memory is looked up here, on all
+/// cores, so that the pass over the numbers, which has to go one by one, has less to wait for.
+fn parts(graph: &Graph<'_>) -> Vec<Part> {
+    let search = graph.search();
+    let runs = search
+        .object
+        .par_chunks(PART)
+        .zip(search.parent.par_chunks(PART));
+    let part = |(at, (objects, parents)): (usize, (&[ObjectId], &[u32]))| {
+        let mut part = Part {
+            least: parents.to_vec(),
+            end: Vec::with_capacity(objects.len()),
+            later: Vec::new(),
         };
-        search.object.push(ObjectId::NONE);
-        search.parent.push(TOP);
-        let mut entries = ObjectSet::new(objects);
-        for &root in graph.roots() {
-            entries.insert(root);
-            search.visit(graph, root);
-        }
-        if search.object.len() <= objects {
-            for object in graph.reached().complement(objects).iter() {
-                if is_held_from_outside(graph, object) {
-                    entries.insert(object);
-                    search.visit(graph, object);
-                }
-            }
-        }
-        if search.object.len() <= objects {
-            for object in search.first_of_cycles(graph) {
-                entries.insert(object);
-                search.visit(graph, object);
-            }
-        }
-        (search, entries)
-    }
-
-    /// Visits `object` and what it leads to, all that was not visited before.
-    fn visit(&mut self, graph: &Graph<'_>, object: ObjectId) {
-        if self.number[object.0 as usize] != TOP {
-            return;
-        }
-        self.enter(graph, object, TOP);
-        while let Some(&(from, place)) = self.stack.last() {
-            let end = graph.row(self.object[from as usize]).end;
-            let next = (place as usize..end).find_map(|at| {
-                let (target, _) = graph.edge_at(at)?;
-                (self.number[target.0 as usize] == TOP).then_some((at, target))
-            });
-            match next {
-                Some((at, target)) => {
-                    if let Some(last) = self.stack.last_mut() {
-                        last.1 = at as u32 + 1;
-                    }
-                    self.enter(graph, target, from);
-                }
-                None => {
-                    self.stack.pop();
-                }
-            }
-        }
-    }
-
-    fn enter(&mut self, graph: &Graph<'_>, object: ObjectId, parent: u32) {
-        let number = self.object.len() as u32;
-        self.number[object.0 as usize] = number;
-        self.object.push(object);
-        self.parent.push(parent);
-        let row = graph.row(object);
-        if !row.is_empty() {
-            self.stack.push((number, row.start as u32));
-        }
-    }
-
-    /// Of what was not visited yet: one object of each component that no other leads to.
-    fn first_of_cycles(&self, graph: &Graph<'_>) -> Vec<ObjectId> {
-        let mut left = ObjectSet::new(graph.len());
-        for (row, &number) in (0..).zip(&self.number) {
-            if number == TOP {
-                left.insert(ObjectId(row));
-            }
-        }
-        let found = components(graph, &left, |_, _, _| true);
-        let mut led_to = vec![false; found.len()];
-        for component in 0..found.len() as u32 {
-            for &source in found.members(component) {
-                for (target, _) in graph.edges_of(source) {
-                    match found.of(target) {
-                        Some(other) if other != component => led_to[other as usize] = true,
-                        _ => {}
-                    }
-                }
-            }
-        }
-        (0..found.len() as u32)
-            .filter(|&component| !led_to[component as usize])
-            .filter_map(|component| found.members(component).first().copied())
-            .collect()
-    }
-
-    /// The semidominator of each number, from the last visited to the first.
-    fn semidominators(&self, graph: &Graph<'_>, entries: &ObjectSet) -> Vec<u32> {
-        let mut semidominator = vec![TOP; self.object.len()];
-        let mut forest = Forest {
-            tree: (0..).zip(&self.parent).map(|(n, &p)| (p, n)).collect(),
-            way: Vec::new(),
-        };
-        for number in (1..self.object.len() as u32).rev() {
-            let object = self.object[number as usize];
-            let mut least = self.parent[number as usize];
-            if entries.contains(object) {
-                least = TOP;
+        for (i, &object) in objects.iter().enumerate() {
+            let number = (at * PART + i) as u32;
+            if search.entries.contains(object) {
+                part.least[i] = TOP;
             } else {
                 for source in graph.referrers(object) {
-                    let source = self.number[source.0 as usize];
-                    least = least.min(forest.least(source, number));
+                    let source = search.number[source.0 as usize];
+                    if source > number {
+                        part.later.push(source);
+                    } else {
+                        part.least[i] = part.least[i].min(source);
+                    }
                 }
+            }
+            part.end.push(part.later.len() as u32);
+        }
+        part
+    };
+    runs.enumerate().map(part).collect()
+}
+
+/// The semidominator of each number, from the last visited to the first.
+fn semidominators(graph: &Graph<'_>) -> Vec<u32> {
+    let parent = &graph.search().parent;
+    let mut semidominator = vec![TOP; parent.len()];
+    let mut forest = Forest {
+        tree: (0..).zip(parent).map(|(n, &p)| (p, n)).collect(),
+        way: Vec::new(),
+    };
+    let mut parts = parts(graph);
+    while let Some(part) = parts.pop() {
+        let first = parts.len() * PART;
+        for at in (0..part.least.len()).rev() {
+            let number = (first + at) as u32;
+            let mut least = part.least[at];
+            let from = at.checked_sub(1).map_or(0, |before| part.end[before]);
+            for &source in &part.later[from as usize..part.end[at] as usize] {
+                if least == TOP {
+                    break;
+                }
+                least = least.min(forest.least(source, number));
             }
             semidominator[number as usize] = least;
             forest.tree[number as usize].1 = least;
         }
-        semidominator
     }
+    semidominator
+}
 
-    /// The tree of objects, from that of numbers. Uses up the search.
-    fn tree(self, graph: &Graph<'_>, dominator: &[u32]) -> Dominators {
-        let objects = graph.len();
-        let Search { number, object, .. } = self;
-        let mut sum: Vec<u64> = object.iter().map(|&object| graph.bytes(object)).collect();
-        for at in (1..sum.len()).rev() {
-            sum[dominator[at] as usize] += sum[at];
-        }
-        let by_object = |number: &u32| object[dominator[*number as usize] as usize];
-        let of: Vec<ObjectId> = number.iter().map(by_object).collect();
-        let retained = number.iter().map(|&at| sum[at as usize]).collect();
-        drop((sum, object, number));
+/// The tree of objects, from the dominators by number.
+fn tree(graph: &Graph<'_>, dominator: &[u32]) -> Dominators {
+    let objects = graph.len();
+    let Search { number, object, .. } = graph.search();
+    let mut sum: Vec<u64> = object.iter().map(|&object| graph.bytes(object)).collect();
+    for at in (1..sum.len()).rev() {
+        sum[dominator[at] as usize] += sum[at];
+    }
+    let by_object = |number: &u32| object[dominator[*number as usize] as usize];
+    let of: Vec<ObjectId> = number.iter().map(by_object).collect();
+    let retained = number.iter().map(|&at| sum[at as usize]).collect();
+    drop(sum);
 
-        let parent = |one: &ObjectId| match *one {
-            ObjectId::NONE => objects,
-            above => above.0 as usize,
-        };
-        // Counted two places ahead, so that filling in moves each start to its own place.
-        let mut start = vec![0u32; objects + 3];
-        for one in &of {
-            start[parent(one) + 2] += 1;
-        }
-        for at in 1..start.len() {
-            start[at] += start[at - 1];
-        }
-        let mut child = vec![ObjectId::NONE; objects];
-        for (row, one) in (0..).zip(&of) {
-            let place = &mut start[parent(one) + 1];
-            child[*place as usize] = ObjectId(row);
-            *place += 1;
-        }
-        Dominators {
-            dominator: of,
-            retained,
-            start,
-            child,
-        }
+    let parent = |one: &ObjectId| match *one {
+        ObjectId::NONE => objects,
+        above => above.0 as usize,
+    };
+    // Counted two places ahead, so that filling in moves each start to its own place.
+    let mut start = vec![0u32; objects + 3];
+    for one in &of {
+        start[parent(one) + 2] += 1;
+    }
+    for at in 1..start.len() {
+        start[at] += start[at - 1];
+    }
+    let mut child = vec![ObjectId::NONE; objects];
+    for (row, one) in (0..).zip(&of) {
+        let place = &mut start[parent(one) + 1];
+        child[*place as usize] = ObjectId(row);
+        *place += 1;
+    }
+    Dominators {
+        dominator: of,
+        retained,
+        start,
+        child,
     }
 }
 
@@ -319,12 +260,4 @@ impl Forest {
         }
         least
     }
-}
-
-/// Whether more refers to `object` than the graph shows.
-pub(crate) fn is_held_from_outside(graph: &Graph<'_>, object: ObjectId) -> bool {
-    let count = graph.heap().objects.refcount.get(object.0 as usize);
-    count.is_some_and(|&count| {
-        count == Objects::IMMORTAL || count as usize > graph.referrers(object).len()
-    })
 }

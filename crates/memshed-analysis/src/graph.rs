@@ -4,6 +4,7 @@
 //! (labels of kind `Possible`) are edges too, since nearly all of them are; what can be reached
 //! without them is kept apart.
 
+use crate::search::Search;
 use crate::set::ObjectSet;
 use memshed_heap::{Edges, Heap, Label, LabelKind, ObjectId};
 use rayon::prelude::*;
@@ -18,17 +19,20 @@ const PARTS: usize = 8;
 pub struct Graph<'h> {
     heap: &'h Heap,
     edges: Cow<'h, Edges>,
+    /// Objects with weak references among their edges: of all others the labels need not be looked
+    /// at, which spares a third of the memory traffic of a search.
+    with_weak: ObjectSet,
     /// The referrers of object `i` are `referrer[referrer_start[i]..referrer_start[i + 1]]`.
     referrer_start: Vec<u32>,
     referrer: Vec<ObjectId>,
     roots: Vec<ObjectId>,
     reached: ObjectSet,
-    certain: ObjectSet,
+    search: Search,
 }
 
 impl<'h> Graph<'h> {
     /// The graph of `heap`; `None` if it was obtained without its edges, or has 2^32 or more.
-    /// Takes, beside the heap, 4 bytes an edge and 4.5 an object.
+    /// Takes, beside the heap, 4 bytes an edge and 17 an object.
     pub fn new(heap: &'h Heap) -> Option<Graph<'h>> {
         let edges = sound(heap.edges.as_ref()?, heap.objects.len());
         u32::try_from(edges.target.len()).ok()?;
@@ -37,19 +41,25 @@ impl<'h> Graph<'h> {
         roots.retain(|root| (root.0 as usize) < objects);
         roots.sort_unstable();
         roots.dedup();
-        let ((referrer_start, referrer), (reached, certain)) = rayon::join(
-            || turned(&edges, objects),
-            || reach(&edges, &roots, objects),
-        );
-        Some(Graph {
+        let mut graph = Graph {
             heap,
+            with_weak: with_weak(&edges, objects),
             edges,
-            referrer_start,
-            referrer,
+            referrer_start: Vec::new(),
+            referrer: Vec::new(),
             roots,
-            reached,
-            certain,
-        })
+            reached: ObjectSet::default(),
+            search: Search::default(),
+        };
+        let ((start, referrer), mut search) = rayon::join(
+            || turned(&graph.edges, objects),
+            || Search::from_roots(&graph),
+        );
+        (graph.referrer_start, graph.referrer) = (start, referrer);
+        graph.reached = search.visited().clone();
+        search.visit_rest(&graph);
+        graph.search = search;
+        Some(graph)
     }
 
     /// The heap.
@@ -78,16 +88,26 @@ impl<'h> Graph<'h> {
         &self.reached
     }
 
-    /// What the roots reach without words that merely look like references.
-    pub fn certainly_reached(&self) -> &ObjectSet {
-        &self.certain
+    /// The objects that are alive, or at least there, by themselves, as dominators are computed: the
+    /// roots, what C code holds, and one object of each cycle that nothing else leads to (see
+    /// [`crate::Dominators`]).
+    pub fn entries(&self) -> &ObjectSet {
+        &self.search.entries
+    }
+
+    /// A search of all objects.
+    pub(crate) fn search(&self) -> &Search {
+        &self.search
     }
 
     /// The references that leave `object` and keep their target alive.
     #[inline]
     pub fn edges_of(&self, object: ObjectId) -> impl Iterator<Item = (ObjectId, Label)> + '_ {
-        let range = self.row(object);
-        strong(&self.edges, range)
+        let row = self.row(object);
+        let targets = self.edges.target[row.clone()].iter();
+        let all = targets.zip(&self.edges.label[row]);
+        all.filter(|(_, label)| !is_weak(**label))
+            .map(|(&target, &label)| (target, label))
     }
 
     /// The objects that keep `object` alive, in order; one that has several references to it, as
@@ -127,6 +147,18 @@ impl<'h> Graph<'h> {
         }
     }
 
+    /// Whether weak references are among the edges of `object`.
+    #[inline]
+    pub(crate) fn has_weak(&self, object: ObjectId) -> bool {
+        self.with_weak.contains(object)
+    }
+
+    /// Where the edge at a place in the columns leads, weak or not.
+    #[inline]
+    pub(crate) fn target_at(&self, place: usize) -> ObjectId {
+        self.edges.target[place]
+    }
+
     /// The edge at a place in the columns, if it is a strong one.
     #[inline]
     pub(crate) fn edge_at(&self, place: usize) -> Option<(ObjectId, Label)> {
@@ -140,12 +172,19 @@ fn is_weak(label: Label) -> bool {
     label.kind() == LabelKind::Weak
 }
 
-#[inline]
-fn strong(edges: &Edges, row: Range<usize>) -> impl Iterator<Item = (ObjectId, Label)> + '_ {
-    let targets = edges.target[row.clone()].iter();
-    let all = targets.zip(&edges.label[row]);
-    all.filter(|(_, label)| !is_weak(**label))
-        .map(|(&target, &label)| (target, label))
+/// The objects that have weak references.
+fn with_weak(edges: &Edges, objects: usize) -> ObjectSet {
+    let mut set = ObjectSet::new(objects);
+    let mut row = 0;
+    for (place, _) in (0u64..)
+        .zip(&edges.label)
+        .filter(|(_, label)| is_weak(**label))
+    {
+        // The first row that ends behind the edge.
+        row += edges.start[row + 1..].partition_point(|&start| start <= place);
+        set.insert(ObjectId(row as u32));
+    }
+    set
 }
 
 /// The edges, without those of a garbled heap that lead nowhere.
@@ -223,40 +262,4 @@ fn turned(edges: &Edges, objects: usize) -> (Vec<u32>, Vec<ObjectId>) {
         }
     });
     (start, referrer)
-}
-
-/// What `roots` reach, and what they reach without possible edges.
-fn reach(edges: &Edges, roots: &[ObjectId], objects: usize) -> (ObjectSet, ObjectSet) {
-    let mut reached = ObjectSet::new(objects);
-    let mut pending = Vec::new();
-    let mut possible = Vec::new();
-    for &root in roots {
-        if reached.insert(root) {
-            pending.push(root);
-        }
-    }
-    let row = |object: ObjectId| {
-        let row = object.0 as usize;
-        edges.start[row] as usize..edges.start[row + 1] as usize
-    };
-    while let Some(object) = pending.pop() {
-        for (target, label) in strong(edges, row(object)) {
-            if label.kind() == LabelKind::Possible {
-                possible.push(target);
-            } else if reached.insert(target) {
-                pending.push(target);
-            }
-        }
-    }
-    let certain = reached.clone();
-    pending = possible;
-    pending.retain(|&target| reached.insert(target));
-    while let Some(object) = pending.pop() {
-        for (target, _) in strong(edges, row(object)) {
-            if reached.insert(target) {
-                pending.push(target);
-            }
-        }
-    }
-    (reached, certain)
 }

@@ -307,7 +307,7 @@ pub(crate) fn hop(heap: &Heap, Step { source, label, .. }: Step) -> Hop {
 }
 
 /// Whether Python could write `.name`.
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     let mut letters = name.chars();
     letters
         .next()

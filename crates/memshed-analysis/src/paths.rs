@@ -1,9 +1,9 @@
 //! The ways from roots to an object, one for each object that holds it; and those to many objects,
 //! with equal ones merged.
 
-use crate::dominators::is_held_from_outside;
 use crate::graph::Graph;
 use crate::holders::{self, HolderPath, Hop, Step};
+use crate::search::is_held_from_outside;
 use crate::set::ObjectSet;
 use memshed_heap::{Label, LabelKind, ObjectId};
 use rustc_hash::{FxHashMap, FxHasher};

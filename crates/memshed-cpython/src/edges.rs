@@ -201,6 +201,14 @@ impl<M: Memory> Visitor<'_, M> {
         let Some(dict) = Dict::read(self.reader, self.layout, at)? else {
             return Err(ReadError::Unmapped(at));
         };
+        // From 3.13 on a `__dict__` may show the values that lie in its instance: these are the
+        // instance's references, and told of it (Objects/dictobject.c, `dict_traverse`).
+        if let Some(embedded) = self.layout.dict_values.embedded
+            && !dict.values.is_null()
+            && self.reader.u8(dict.values.add(embedded.into()))? != 0
+        {
+            return Ok(());
+        }
         dict.for_each(self.reader, self.layout, |position, key, value| {
             sink.edge(key, RawLabel::KeyObject(position));
             sink.edge(

@@ -176,7 +176,8 @@ impl LeaksView {
                 0 => String::new(),
                 line => format!(":{line}"),
             };
-            fact(name, &format!("{}{line}  {}", location.file, location.role));
+            let file = short(&location.file);
+            fact(name, &format!("{file}{line}: {}", location.role));
         }
         for (i, evidence) in finding.evidence.iter().enumerate() {
             fact(if i == 0 { "because" } else { "" }, evidence);
@@ -219,6 +220,17 @@ impl LeaksView {
         }
         out
     }
+}
+
+/// A file without the directory in which packages, or the standard library, are.
+fn short(file: &str) -> &str {
+    let packages = ["/site-packages/", "/dist-packages/"];
+    let found = packages.iter().find_map(|p| Some(file.split_once(p)?.1));
+    let library = || {
+        let (_, rest) = file.split_once("/lib/python3")?;
+        Some(rest.split_once('/')?.1)
+    };
+    found.or_else(library).unwrap_or(file)
 }
 
 /// The types concerned.

@@ -2,6 +2,9 @@
 //!
 //! This room must not know processes or files: views are plain data, renderers are pure.
 
+mod diff;
+mod diff_plain;
+mod diff_text;
 mod doctor;
 mod inspect;
 mod json;
@@ -14,8 +17,13 @@ mod snapshot;
 mod text;
 mod watch;
 mod watch_table;
+mod why;
+mod why_plain;
+mod why_text;
+mod why_words;
 mod words;
 
+pub use diff::{DiffOptions, DiffView, Relation};
 pub use doctor::{Check, CheckStatus, DoctorView};
 pub use inspect::{InspectView, LargestRow, Options, PoolsView, TypeRow};
 pub use leaks::{LeaksView, Sample};
@@ -30,6 +38,13 @@ pub use watch::{
     WatchReason, WatchSkipped, WatchStart,
 };
 pub use watch_table::WatchTable;
+pub use why::{WhyRequest, WhyView};
 
 /// The JSON schema of what `memshed inspect --format json` writes (draft 2020-12).
 pub const INSPECT_SCHEMA: &str = include_str!("../schema/inspect.schema.json");
+
+/// The JSON schema of what `memshed diff --format json` writes.
+pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");
+
+/// The JSON schema of what `memshed why --format json` writes.
+pub const WHY_SCHEMA: &str = include_str!("../schema/why.schema.json");

@@ -24,15 +24,26 @@ pub fn heap(
             hint: "with --every it says for how long to look at any target".into(),
         });
     }
-    let stages = printer.stages();
-    let values = options.values;
-    let options = self::options(options, want_edges);
     match &target.target {
-        None => started(target, &options, &stages, printer),
-        Some(name) => match target::find(name)? {
-            Target::Process(pid) => Ok(look(pid, &options, &stages)?),
-            Target::Snapshot(path) => snapshot(&path, want_edges, values),
-        },
+        None => {
+            let options = self::options(options, want_edges);
+            started(target, &options, &printer.stages(), printer)
+        }
+        Some(name) => found(&target::find(name)?, options, want_edges, printer),
+    }
+}
+
+/// The heap of a target that was found already.
+pub fn found(
+    target: &Target,
+    options: &LookArgs,
+    want_edges: bool,
+    printer: &Printer,
+) -> Result<Heap, CommandError> {
+    let stages = printer.stages();
+    match target {
+        Target::Process(pid) => Ok(look(*pid, &self::options(options, want_edges), &stages)?),
+        Target::Snapshot(path) => snapshot(path, want_edges, options.values),
     }
 }
 

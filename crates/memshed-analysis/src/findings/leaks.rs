@@ -4,6 +4,7 @@ use super::{Finding, FindingKind, cycles, fragmentation, growing, lost, native};
 use crate::cohorts::Cohorts;
 use crate::garbage::garbage;
 use crate::graph::Graph;
+use crate::units::bytes;
 use memshed_heap::Heap;
 
 /// A leak that accounts for less than one part in so many of what the greatest one does is left
@@ -24,7 +25,7 @@ pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     let (leaks, others): (Vec<Finding>, Vec<Finding>) = leaks
         .into_iter()
         .partition(|finding| finding.kind.is_leak());
-    let mut findings = weighty(leaks);
+    let mut findings = weighty(folded(leaks));
     if let Some(fragmentation) = fragmentation::find(heap, cohorts) {
         let growing = findings.first().map_or(0, |leak| leak.bytes);
         let grown = fragmentation::grown(cohorts).unwrap_or(0.0);
@@ -34,6 +35,33 @@ pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     }
     findings.extend(others);
     findings
+}
+
+/// Native memory that hangs on objects which are themselves what leaks is part of that leak.
+fn folded(leaks: Vec<Finding>) -> Vec<Finding> {
+    let (native, mut leaks): (Vec<Finding>, Vec<Finding>) = leaks
+        .into_iter()
+        .partition(|leak| leak.kind == FindingKind::Native && !leak.types.is_empty());
+    for one in native {
+        let owner = leaks.iter_mut().find(|leak| {
+            let mut types = leak.types.iter();
+            leak.kind != FindingKind::Native && types.any(|name| one.types.contains(name))
+        });
+        match owner {
+            Some(leak) => {
+                leak.bytes = leak.bytes.saturating_add(one.bytes);
+                let more = one.bytes_per_second.unwrap_or(0.0);
+                leak.bytes_per_second = leak.bytes_per_second.map(|rate| rate + more);
+                leak.evidence.push(format!(
+                    "beside the objects, memory of C code that hangs on {} grew by {}",
+                    one.holder,
+                    bytes(one.bytes)
+                ));
+            }
+            None => leaks.push(one),
+        }
+    }
+    leaks
 }
 
 /// The leaks that matter beside the greatest one.

@@ -166,17 +166,8 @@ fn finding(heap: &Heap, cohorts: &Cohorts, name: &str, lost: &Lost) -> Finding {
         .map(|(name, (count, bytes))| format!("{count} {name} ({})", amount(*bytes)))
         .collect();
     evidence.push(format!("with all that hangs on them: {}", kinds.join(", ")));
-    let extensions = native::extensions(heap);
-    if !extensions.is_empty() {
-        evidence.push(format!(
-            "extension modules that are loaded and are not part of Python: {}",
-            extensions.join(", ")
-        ));
-    }
-    let suspects = match extensions.is_empty() {
-        true => "a newer version of Python itself".to_owned(),
-        false => format!("newer versions of {}", extensions.join(", ")),
-    };
+    evidence.extend(native::packages(heap));
+    let suspects = native::suspects(&native::extensions(heap));
     Finding {
         kind: FindingKind::ReferenceCount,
         title: format!(
@@ -194,9 +185,10 @@ fn finding(heap: &Heap, cohorts: &Cohorts, name: &str, lost: &Lost) -> Finding {
         locations: sources::running(cohorts, 3),
         evidence,
         fix: format!(
-            "The fault is in a C extension that the lines named here call (a missing Py_DECREF), not \
-             in the program's Python code: try {suspects}, look for reports of a leak, or leave out \
-             that call; until then a worker process that is restarted now and then bounds it."
+            "The fault is not in Python code but in C code that the lines named here call: a \
+             reference is taken and not given back (a missing Py_DECREF). {suspects} Look for \
+             reports of a leak in it, or leave out that call; until then a worker process that is \
+             restarted now and then bounds it."
         ),
         confidence: match cohorts.len() {
             6.. if lost.new >= 20 => Confidence::High,

@@ -1,13 +1,17 @@
 //! Findings of memory that C code holds and no object accounts for.
 
 use super::{Confidence, Finding, FindingKind, sources};
-use crate::cohorts::{Cohorts, NativeKey};
+use crate::cohorts::{Cohorts, Look, NativeKey};
 use crate::units::bytes as amount;
 use memshed_heap::{Heap, NativeKind, NativeUse};
 use rustc_hash::FxHashMap;
 
 /// What grew by fewer bytes is not worth a finding.
 const LEAST_BYTES: u64 = 64 * 1024;
+/// Extension modules of a package that are named.
+const MODULES: usize = 4;
+/// Free memory of malloc's that grew by less is not worth one.
+const LEAST_FREE: u64 = 2 * 1024 * 1024;
 /// Libraries that are named.
 const LIBRARIES: usize = 4;
 
@@ -59,7 +63,7 @@ pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     let times = cohorts.times();
     let mut findings = Vec::new();
     for (owner, keys) in by_owner {
-        let series = series(cohorts, &keys);
+        let series = series(cohorts, owner, &keys);
         let Some(trend) = Trend::of(&series, &times) else {
             continue;
         };
@@ -67,13 +71,82 @@ pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
             findings.push(finding(heap, cohorts, owner, &keys, &trend));
         }
     }
+    findings.extend(unreturned(heap, cohorts));
     findings
 }
 
-fn series(cohorts: &Cohorts, keys: &[&NativeKey]) -> Vec<f64> {
-    let at = |look: &crate::cohorts::Look| {
-        let bytes = keys.iter().filter_map(|key| look.native.get(key));
-        bytes.map(|(_, bytes)| *bytes as f64).sum()
+/// Memory that malloc has got back and does not use again: it takes new memory from the system for
+/// each round of work instead.
+fn unreturned(heap: &Heap, cohorts: &Cohorts) -> Option<Finding> {
+    let at = |look: &Look| {
+        let parts = look.memory.iter();
+        let free = parts.filter(|(name, _)| name.starts_with("malloc/free"));
+        free.map(|(_, bytes)| *bytes as f64).sum::<f64>()
+    };
+    let series: Vec<f64> = cohorts.looks.iter().map(at).collect();
+    let trend = Trend::of(&series, &cohorts.times())?;
+    if !trend.steady || trend.grown() < LEAST_FREE {
+        return None;
+    }
+    let bytes = trend.grown();
+    let seconds = cohorts.seconds().max(1e-3);
+    let extensions = extensions(heap);
+    let mut evidence = vec![
+        format!(
+            "{} of malloc's heaps is free, {} more than at the first look",
+            amount(trend.last as u64),
+            amount(bytes)
+        ),
+        format!(
+            "malloc_trim(0) would give {} back as things stand",
+            amount(heap.pools.releasable.malloc)
+        ),
+    ];
+    evidence.extend(packages(heap));
+    Some(Finding {
+        kind: FindingKind::Native,
+        title: format!(
+            "malloc's heap keeps growing though most of it is free: C code frees its memory, but in \
+             such pieces that it is not used again ({} more in {seconds:.0} s)",
+            amount(bytes)
+        ),
+        bytes,
+        bytes_per_second: Some(bytes as f64 / seconds),
+        count: 1,
+        types: Vec::new(),
+        holder: "malloc, for C code".to_owned(),
+        path: Vec::new(),
+        locations: sources::running(cohorts, 3),
+        evidence,
+        fix: format!(
+            "Call malloc_trim(0) now and then (ctypes.CDLL(None).malloc_trim(0)), preload another \
+             allocator (jemalloc, mimalloc), or do that work in a child process that ends now and \
+             then. {}",
+            suspects(&extensions)
+        ),
+        confidence: Confidence::Medium,
+    })
+}
+
+/// Resident bytes of what an owner's memory takes at each look. Large pieces may be resident only in
+/// part, which the account tells.
+fn series(cohorts: &Cohorts, owner: &str, keys: &[&NativeKey]) -> Vec<f64> {
+    let accounted: Vec<String> = match owner {
+        "" => vec![
+            "malloc/in use, by whom is not known".to_owned(),
+            "malloc/in use, large, by whom is not known".to_owned(),
+        ],
+        owner => vec![format!("malloc/in use, for {owner}")],
+    };
+    let at = |look: &Look| {
+        let in_malloc = accounted.iter().filter_map(|name| look.memory.get(name));
+        let in_malloc: u64 = in_malloc.sum();
+        let others = keys
+            .iter()
+            .filter(|key| !matches!(key.kind, NativeKind::Chunk | NativeKind::MappedChunk));
+        let others = others.filter_map(|key| look.native.get(key));
+        let others: u64 = others.map(|(_, bytes)| *bytes).sum();
+        (in_malloc + others) as f64
     };
     cohorts.looks.iter().map(at).collect()
 }
@@ -142,12 +215,7 @@ fn finding(
         ));
     }
     let extensions = extensions(heap);
-    if libraries.is_empty() && !extensions.is_empty() {
-        evidence.push(format!(
-            "extension modules that are loaded and are not part of Python: {}",
-            extensions.join(", ")
-        ));
-    }
+    evidence.extend(packages(heap));
     Finding {
         kind: FindingKind::Native,
         title,
@@ -202,116 +270,92 @@ fn libraries(heap: &Heap, owner: &str, sizes: &[(u64, u64, &NativeKey)]) -> Vec<
     list
 }
 
-/// Names of modules that are C extensions of other packages than Python's own.
+/// Packages that have C extensions loaded, other than Python's own, with the names of these.
 pub(crate) fn extensions(heap: &Heap) -> Vec<String> {
-    let libraries = heap.memory.iter().find(|part| part.category == "libraries");
-    let names = libraries.iter().flat_map(|part| &part.parts);
-    let mut found: Vec<String> = names
-        .map(|part| part.category.clone())
-        .filter(|name| name.contains(".cpython-") || name.contains(".abi3."))
-        .filter(|name| !is_standard(name))
-        .collect();
-    found.sort();
-    found.truncate(12);
-    found
+    let mut packages: Vec<(String, Vec<String>)> = Vec::new();
+    for &path in &heap.libraries {
+        let path = heap.strings.get(path);
+        let Some((package, module)) = extension(path) else {
+            continue;
+        };
+        match packages.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, modules)) => modules.push(module),
+            None => packages.push((package, vec![module])),
+        }
+    }
+    packages.sort();
+    let told = |(package, mut modules): (String, Vec<String>)| {
+        modules.sort();
+        modules.dedup();
+        let more = modules.len() > MODULES;
+        modules.truncate(MODULES);
+        match modules.as_slice() {
+            [only] if *only == package => package,
+            some => {
+                let dots = if more { ", …" } else { "" };
+                format!("{package} ({}{dots})", some.join(", "))
+            }
+        }
+    };
+    packages.into_iter().map(told).collect()
 }
 
-/// Whether an extension module is one of CPython's own.
-fn is_standard(file: &str) -> bool {
-    const MODULES: &[&str] = &[
-        "_asyncio",
-        "_bisect",
-        "_blake2",
-        "_bz2",
-        "_codecs",
-        "_contextvars",
-        "_crypt",
-        "_csv",
-        "_ctypes",
-        "_curses",
-        "_datetime",
-        "_dbm",
-        "_decimal",
-        "_elementtree",
-        "_gdbm",
-        "_hashlib",
-        "_heapq",
-        "_hmac",
-        "_interp",
-        "_json",
-        "_lsprof",
-        "_lzma",
-        "_md5",
-        "_multibytecodec",
-        "_multiprocessing",
-        "_opcode",
-        "_pickle",
-        "_posixshmem",
-        "_posixsubprocess",
-        "_queue",
-        "_random",
-        "_remote_debugging",
-        "_sha",
-        "_socket",
-        "_sqlite3",
-        "_ssl",
-        "_statistics",
-        "_struct",
-        "_testcapi",
-        "_tkinter",
-        "_typing",
-        "_uuid",
-        "_xx",
-        "_zoneinfo",
-        "_zstd",
-        "array",
-        "audioop",
-        "binascii",
-        "cmath",
-        "fcntl",
-        "grp",
-        "math",
-        "mmap",
-        "nis",
-        "ossaudiodev",
-        "pyexpat",
-        "readline",
-        "resource",
-        "select",
-        "spwd",
-        "syslog",
-        "termios",
-        "unicodedata",
-        "xxlimited",
-        "xxsubtype",
-        "zlib",
-    ];
-    let stem = file.split('.').next().unwrap_or(file);
-    MODULES
+/// The package of a C extension, and the name of its module; `None` for other libraries.
+fn extension(path: &str) -> Option<(String, String)> {
+    let file = path.rsplit('/').next()?;
+    let module = file.split('.').next()?;
+    let is_module = file.contains(".cpython-") || file.contains(".abi3.");
+    let places = ["/site-packages/", "/dist-packages/"];
+    let inside = places
         .iter()
-        .any(|module| stem == *module || stem.starts_with(&format!("{module}_")))
-        || MODULES
-            .iter()
-            .any(|m| m.starts_with('_') && m.len() > 3 && stem.starts_with(m))
+        .find_map(|place| Some(path.rsplit_once(place)?.1));
+    let Some(inside) = inside else {
+        // Beside the program, or in Python's own directory of extensions.
+        let own = path.contains("/lib-dynload/") || !is_module;
+        return (!own).then(|| (module.to_owned(), module.to_owned()));
+    };
+    // Libraries that packages bring along are no modules, but may be at fault, too.
+    let package = match inside.split_once('/') {
+        Some((package, _)) => package.strip_suffix(".libs").unwrap_or(package),
+        None => module,
+    };
+    Some((package.to_owned(), module.to_owned()))
+}
+
+/// The packages that may be at fault, as evidence.
+pub(crate) fn packages(heap: &Heap) -> Option<String> {
+    let extensions = extensions(heap);
+    (!extensions.is_empty()).then(|| {
+        format!(
+            "packages with C code that are loaded: {}",
+            extensions.join(", ")
+        )
+    })
+}
+
+/// What to try, by who may be at fault.
+pub(crate) fn suspects(extensions: &[String]) -> String {
+    match extensions {
+        [] => "Try a newer version of Python.".to_owned(),
+        [one] => format!("Try a newer version of {one}."),
+        many => format!(
+            "Try newer versions of the packages with C code that the lines named here call ({}).",
+            many.join(", ")
+        ),
+    }
 }
 
 fn fix(owner: &str, library: Option<&str>, extensions: &[String]) -> String {
-    let trace = "To see the C function that allocates it, run the part of the program that does \
-                 this under a native allocation profiler";
+    let trace = "A native allocation profiler shows the C function that allocates it";
     match (owner, library) {
         ("", Some(library)) => format!(
             "Look for a newer version of the package that brings {library}, and for reports of a \
              leak in it; meanwhile do that work in a child process that ends now and then. {trace}."
         ),
-        ("", None) if !extensions.is_empty() => format!(
-            "Suspect the C extensions that the lines named here call, among {}: try newer versions, \
-             look for reports of a leak, or do that work in a child process that ends now and \
-             then. {trace}.",
-            extensions.join(", ")
-        ),
         ("", None) => format!(
-            "Suspect the C code that the lines named here call: try a newer version of Python and \
-             of the packages, or do that work in a child process that ends now and then. {trace}."
+            "The C code that the lines named here call does not free what it allocates. {} Until \
+             then do that work in a child process that ends now and then. {trace}.",
+            suspects(extensions)
         ),
         (owner, _) => format!(
             "The memory belongs to {owner}: close, clear or drop such objects when they are no \

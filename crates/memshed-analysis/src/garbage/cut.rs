@@ -92,6 +92,8 @@ pub(super) struct Knot<'g, 'h> {
     set: ObjectSet,
     /// Dictionaries that are the `__dict__` of a member: to that member.
     dict_of: FxHashMap<ObjectId, ObjectId>,
+    /// Tuples that are part of a class or a function, not data.
+    parts: FxHashSet<ObjectId>,
 }
 
 /// A reference to break, and how it is labelled.
@@ -115,10 +117,20 @@ impl<'g, 'h> Knot<'g, 'h> {
             set.insert(member);
         }
         let mut dict_of = FxHashMap::default();
+        let mut parts = FxHashSet::default();
         for &source in members {
             for (target, label) in graph.edges_of(source) {
-                if set.contains(target) && is_field(graph, label, "__dict__") {
-                    dict_of.insert(target, source);
+                if label.kind() != LabelKind::Field || !set.contains(target) {
+                    continue;
+                }
+                match label.name().map(|id| graph.heap().strings.get(id)) {
+                    Some("__dict__") => {
+                        dict_of.insert(target, source);
+                    }
+                    Some("__mro__" | "__bases__" | "__closure__" | "tp_cache") => {
+                        parts.insert(target);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -127,6 +139,7 @@ impl<'g, 'h> Knot<'g, 'h> {
             members,
             set,
             dict_of,
+            parts,
         }
     }
 
@@ -152,8 +165,11 @@ impl<'g, 'h> Knot<'g, 'h> {
             (Some(_), Some(name)) => Label::named(LabelKind::Attribute, name),
             _ => without_position(edge.label),
         };
-        let source = owner.copied().unwrap_or(edge.source);
-        (type_name(heap, source), label, type_name(heap, edge.object))
+        let source = match self.parts.contains(&edge.source) {
+            true => "",
+            false => type_name(heap, owner.copied().unwrap_or(edge.source)),
+        };
+        (source, label, type_name(heap, edge.object))
     }
 
     /// The reference to break: the best by name and place of those without which no cycle is left;
@@ -209,9 +225,11 @@ impl<'g, 'h> Knot<'g, 'h> {
         let name = label.name().map_or("", |id| heap.strings.get(id));
         let from_many = alike.count >= 2 && alike.targets.len() as u64 * 2 <= alike.count;
         // Classes are cycles by construction.
-        let in_class = ["type", "abc.ABCMeta", "enum.EnumType", "enum.EnumMeta"].contains(&source);
+        if source.is_empty() || is_class(target) {
+            return 0;
+        }
         match label.kind() {
-            LabelKind::Attribute if in_class || name.starts_with("__") => 0,
+            LabelKind::Attribute if is_class(source) || name.starts_with("__") => 0,
             LabelKind::Attribute => {
                 let by_name = 10 * back_words(name);
                 let by_target = match target {
@@ -242,32 +260,25 @@ impl<'g, 'h> Knot<'g, 'h> {
         let heap = self.graph.heap();
         let &(source, label, target) = key;
         let name = label.name().map_or("", |id| heap.strings.get(id));
-        let bound = (target == "method").then(|| self.bound_to(alike.edge.object));
+        let bound = match target {
+            "method" => self.bound_to(alike.edge.object),
+            _ => None,
+        };
+        let may_be_weak = supports_weak(target) && target != "function" && target != "method";
         let remedy = match label.kind() {
-            LabelKind::Attribute if bound.flatten().is_some() => Remedy::WeakMethod,
             LabelKind::Local | LabelKind::Stack => Remedy::Delete,
-            LabelKind::Attribute | LabelKind::Closure | LabelKind::Field
-                if supports_weak(target) && target != "function" && target != "method" =>
-            {
-                Remedy::Weak
-            }
-            LabelKind::Index | LabelKind::Value | LabelKind::Key | LabelKind::KeyObject
-                if supports_weak(target) && target != "function" && target != "method" =>
-            {
-                Remedy::Weak
-            }
+            LabelKind::Possible => Remedy::Clear,
+            LabelKind::Attribute if bound.is_some() => Remedy::WeakMethod,
+            _ if may_be_weak => Remedy::Weak,
             _ => Remedy::Clear,
         };
-        let target = match (remedy, bound.flatten()) {
-            (Remedy::WeakMethod, Some(object)) => type_name(heap, object),
-            _ => target,
-        };
+        let target = bound.map_or(target, |object| type_name(heap, object));
         let step = Step {
             label,
             ..alike.edge
         };
         let from_many = alike.count >= 2 && alike.targets.len() as u64 * 2 <= alike.count;
-        let points_back = from_many || back_words(name) > 0 || remedy == Remedy::WeakMethod;
+        let points_back = from_many || back_words(name) > 0 || bound.is_some();
         Reference {
             cut: Cut {
                 source: source.to_owned(),
@@ -276,6 +287,7 @@ impl<'g, 'h> Knot<'g, 'h> {
                     _ => holders::hop(heap, step),
                 },
                 target: target.to_owned(),
+                is_bound_method: bound.is_some(),
                 remedy,
                 breaks_all,
                 points_back,
@@ -331,12 +343,17 @@ impl<'g, 'h> Knot<'g, 'h> {
             at = step.source;
         }
         steps.reverse();
-        // A way that begins in an instance's `__dict__` begins with the instance.
-        if self.dict_of.contains_key(&last.object) && steps.len() > 1 {
-            let first_held = self.dict_of.get(&last.object);
-            if steps.last().map(|step| &step.source) == first_held {
-                steps.rotate_right(1);
-            }
+        // It begins with an object that a reader knows: not with a bound method, but with the
+        // object that has it as an attribute; not with an instance's `__dict__`.
+        let is_known = |step: &Step| {
+            let inner = ["method", "function", "cell", "tuple", "frame", "traceback"];
+            let name = type_name(self.graph.heap(), step.source);
+            !self.dict_of.contains_key(&step.source) && !inner.contains(&name)
+        };
+        if let Some(first) = (0..steps.len()).rev().find(|&at| is_known(&steps[at]))
+            && !is_known(&steps[0])
+        {
+            steps.rotate_left(first);
         }
         steps
     }
@@ -352,6 +369,11 @@ fn back_words(name: &str) -> u32 {
     } else {
         0
     }
+}
+
+/// Whether a type of that name is a class's.
+fn is_class(type_name: &str) -> bool {
+    type_name == "type" || type_name.ends_with("Meta") || type_name.ends_with("EnumType")
 }
 
 fn is_field(graph: &Graph<'_>, label: Label, name: &str) -> bool {

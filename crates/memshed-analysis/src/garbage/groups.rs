@@ -2,7 +2,7 @@
 
 use super::cut::{self, Knot};
 use super::unreachable::FROZEN;
-use super::{CycleGroup, TypeAmount, Uncollected};
+use super::{CycleGroup, Remedy, TypeAmount, Uncollected};
 use crate::components::{Components, components};
 use crate::graph::Graph;
 use crate::set::ObjectSet;
@@ -326,7 +326,13 @@ impl Kind {
         let heap = graph.heap();
         let members = found.members(self.example);
         let knot = Knot::new(graph, members);
-        let reference = knot.reference_to_break();
+        let mut reference = knot.reference_to_break();
+        if let (Some(Keeper::TypesWithoutGc(types)), Some(reference)) =
+            (&self.keeper, &mut reference)
+            && types.contains(&reference.cut.source)
+        {
+            reference.cut.remedy = Remedy::Clear;
+        }
         let steps = knot.cycle(reference.as_ref());
         let finalizers = self.types.keys();
         let mut finalizers: Vec<String> = finalizers

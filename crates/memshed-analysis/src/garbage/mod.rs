@@ -120,6 +120,8 @@ pub struct Cut {
     /// The name of the type that it refers to; for a bound method, of the object that it is bound
     /// to.
     pub target: String,
+    /// Whether it refers to a bound method.
+    pub is_bound_method: bool,
     /// What to do about it.
     pub remedy: Remedy,
     /// Whether no cycle is left without it.
@@ -141,7 +143,8 @@ pub enum Remedy {
     /// A local variable: deleting it, or setting it to `None`, when it is no longer needed.
     Delete,
     /// Setting it to `None`, or taking it out, when it is no longer needed: types like that cannot
-    /// be referred to weakly, or a weak reference would let go of it at once.
+    /// be referred to weakly, a weak reference would let go of it at once, or it is a type of C code
+    /// that refers.
     Clear,
 }
 
@@ -154,17 +157,19 @@ impl Display for Cut {
             target,
             ..
         } = self;
-        match self.remedy {
-            Remedy::WeakMethod => write!(f, "{source}{hop} -> bound method of {target}"),
-            _ => write!(f, "{source}{hop} -> {target}"),
+        match self.is_bound_method {
+            true => write!(f, "{source}{hop} -> bound method of {target}"),
+            false => write!(f, "{source}{hop} -> {target}"),
         }
     }
 }
 
 /// The garbage of a heap.
 pub fn garbage(graph: &Graph<'_>) -> Garbage {
-    let collectable = collector_garbage(graph);
-    let freed = unreachable::freed_with(graph, &collectable);
+    let doubtful = unreachable::doubtful(graph);
+    let freed_with = |garbage| unreachable::freed_with(graph, garbage, &doubtful);
+    let collectable = unreachable::among(graph, doubtful.clone());
+    let freed = freed_with(&collectable);
     let stuck = unreachable::never_collected(graph, &collectable, &freed);
     let groups = groups::groups(graph, &collectable, &freed, &stuck);
     let mut rest = freed;

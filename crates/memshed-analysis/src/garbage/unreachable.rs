@@ -17,8 +17,12 @@ pub(super) const FROZEN: u8 = 3;
 /// come from among themselves. What a root certainly reaches is never garbage, whatever torn counts
 /// say.
 pub fn collector_garbage(graph: &Graph<'_>) -> ObjectSet {
+    among(graph, doubtful(graph))
+}
+
+/// What a collection would find among `candidates`, which are all that may be garbage.
+pub(super) fn among(graph: &Graph<'_>, mut candidates: ObjectSet) -> ObjectSet {
     let objects = &graph.heap().objects;
-    let mut candidates = graph.certainly_reached().complement(graph.len());
     let others: Vec<ObjectId> = candidates
         .iter()
         .filter(|object| {
@@ -31,6 +35,79 @@ pub fn collector_garbage(graph: &Graph<'_>) -> ObjectSet {
     }
     let unvisited = unvisited(graph);
     without_outside(graph, candidates, |label| Some(label) != unvisited)
+}
+
+/// The objects that no root reaches, and those that roots reach only through words that merely look
+/// like references. Mostly few: an object that is held, on the way that the heap has of it, by
+/// nothing but references is not among them.
+pub(super) fn doubtful(graph: &Graph<'_>) -> ObjectSet {
+    let mut doubtful = held_by_possible(graph);
+    // There may be other ways to an object than the one that the heap has.
+    let is_sure = |doubtful: &ObjectSet, object: ObjectId| {
+        graph.referrers(object).iter().any(|&source| {
+            let mut edges = graph.edges_of(source);
+            !doubtful.contains(source)
+                && edges.any(|(target, label)| target == object && !is_possible(label))
+        })
+    };
+    let reached = doubtful.iter().filter(|&one| graph.reached().contains(one));
+    let mut sure: Vec<ObjectId> = reached.filter(|&one| is_sure(&doubtful, one)).collect();
+    for &object in &sure {
+        doubtful.remove(object);
+    }
+    while let Some(source) = sure.pop() {
+        for (target, label) in graph.edges_of(source) {
+            if doubtful.contains(target) && !is_possible(label) {
+                doubtful.remove(target);
+                sure.push(target);
+            }
+        }
+    }
+    doubtful
+}
+
+fn is_possible(label: Label) -> bool {
+    label.kind() == LabelKind::Possible
+}
+
+/// The objects that no root reaches, and those whose way from a root has a possible reference in it
+/// or is not known.
+fn held_by_possible(graph: &Graph<'_>) -> ObjectSet {
+    let objects = &graph.heap().objects;
+    let mut doubtful = graph.reached().complement(graph.len());
+    let mut sure = ObjectSet::new(graph.len());
+    for &root in graph.roots() {
+        sure.insert(root);
+    }
+    let mut way = Vec::new();
+    for object in graph.reached().iter() {
+        let mut at = object;
+        let is_sure = loop {
+            if sure.contains(at) {
+                break true;
+            }
+            let row = at.0 as usize;
+            let (holder, label) = (objects.holder.get(row), objects.holder_label.get(row));
+            let (Some(&holder), Some(&label)) = (holder, label) else {
+                break false;
+            };
+            if doubtful.contains(at) || is_possible(label) || way.len() > graph.len() {
+                break false;
+            }
+            way.push(at);
+            at = holder;
+        };
+        if !is_sure {
+            way.push(at);
+        }
+        for at in way.drain(..) {
+            match is_sure {
+                true => sure.insert(at),
+                false => doubtful.insert(at),
+            };
+        }
+    }
+    doubtful
 }
 
 /// What is in cycles that no collection ends, and what hangs below: the objects that no root
@@ -96,7 +173,11 @@ fn without_outside(
 }
 
 /// What would be freed with `garbage`: all whose count falls to zero.
-pub(super) fn freed_with(graph: &Graph<'_>, garbage: &ObjectSet) -> ObjectSet {
+pub(super) fn freed_with(
+    graph: &Graph<'_>,
+    garbage: &ObjectSet,
+    doubtful: &ObjectSet,
+) -> ObjectSet {
     let objects = &graph.heap().objects;
     let mut freed = ObjectSet::new(graph.len());
     let mut counted: FxHashMap<ObjectId, u32> = FxHashMap::default();
@@ -104,7 +185,7 @@ pub(super) fn freed_with(graph: &Graph<'_>, garbage: &ObjectSet) -> ObjectSet {
     while let Some(source) = pending.pop() {
         for (target, _) in graph.edges_of(source) {
             // What a root reaches keeps at least the reference by which it does.
-            if garbage.contains(target) || graph.certainly_reached().contains(target) {
+            if garbage.contains(target) || !doubtful.contains(target) {
                 continue;
             }
             let Some(&count) = objects.refcount.get(target.0 as usize) else {

@@ -89,16 +89,6 @@ fn weak_references_keep_nothing() {
 }
 
 #[test]
-fn possible_references_are_told_apart() {
-    let mut heap = heap(4, &[(0, 1), (0, 2), (2, 3)], &[0], &[]);
-    heap.edges.as_mut().unwrap().label[1] = Label::new(LabelKind::Possible, 24);
-    let graph = Graph::new(&heap).unwrap();
-    assert_eq!(graph.reached().len(), 4);
-    let certain: Vec<u32> = graph.certainly_reached().iter().map(|one| one.0).collect();
-    assert_eq!(certain, [0, 1]);
-}
-
-#[test]
 fn what_no_root_reaches_hangs_below_the_top() {
     // 1 and 2 are a cycle that holds 3; 4 is held by C code and holds 5; 6 and 7 are a cycle whose
     // member 7 is held by C code.

@@ -1,9 +1,14 @@
 //! The analyses on heaps made by hand and at random.
 
 mod components;
+mod diff;
 mod dominators;
+mod garbage;
 mod holders;
 mod largest;
 mod maker;
+mod matching;
 mod paths;
 mod summary;
+mod what;
+mod why;

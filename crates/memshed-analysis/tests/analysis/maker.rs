@@ -107,4 +107,25 @@ impl Maker {
         }
         self.heap.edges = Some(edges);
     }
+
+    /// The edges that the column of holders tells, and `more`.
+    pub fn edges_and(&mut self, more: &[(ObjectId, Label, ObjectId)]) {
+        let objects = &self.heap.objects;
+        let rows = (0..objects.len()).filter(|&row| objects.holder[row] != ObjectId::NONE);
+        let mut all: Vec<_> = rows
+            .map(|row| {
+                (
+                    objects.holder[row],
+                    objects.holder_label[row],
+                    ObjectId(row as u32),
+                )
+            })
+            .collect();
+        all.extend(more);
+        self.edges(&all);
+        for row in 0..self.heap.objects.len() {
+            let count = all.iter().filter(|edge| edge.2.0 as usize == row).count();
+            self.heap.objects.refcount[row] = count as u32;
+        }
+    }
 }

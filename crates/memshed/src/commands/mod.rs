@@ -2,6 +2,7 @@
 //! exit status out.
 
 mod completions;
+mod diff;
 mod doctor;
 mod inspect;
 mod leaks;
@@ -10,6 +11,7 @@ mod ps;
 mod schema;
 mod snapshot;
 mod watch;
+mod why;
 
 use crate::cli::Command;
 use crate::error::CommandError;
@@ -37,10 +39,12 @@ pub fn run(
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Snapshot(args) => snapshot::run(args, settings, printer),
         Command::Leaks(args) => leaks::run(args, printer),
+        Command::Diff(args) => diff::run(args, printer),
+        Command::Why(args) => why::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
-        Command::Schema => schema::run(printer),
+        Command::Schema { of } => schema::run(*of, printer),
         Command::Man { page } => man::run(page.as_deref(), printer),
     }
 }
