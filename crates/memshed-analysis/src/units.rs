@@ -36,13 +36,13 @@ pub fn signed(n: i64) -> String {
 }
 
 /// A change of a size: `+1.2 MB`.
-pub(crate) fn change(n: i64) -> String {
+pub fn change(n: i64) -> String {
     let sign = if n < 0 { "-" } else { "+" };
     format!("{sign}{}", bytes(n.unsigned_abs()))
 }
 
 /// A change of a number: `+12,000`.
-pub(crate) fn more(n: i64) -> String {
+pub fn more(n: i64) -> String {
     let sign = if n < 0 { "" } else { "+" };
     format!("{sign}{}", signed(n))
 }
