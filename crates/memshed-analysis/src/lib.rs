@@ -5,6 +5,7 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod audit;
 mod findings;
 mod holders;
 mod largest;
@@ -12,6 +13,7 @@ mod pattern;
 mod pins;
 mod summary;
 
+pub use audit::{Audit, Grown, ReferenceGrowth, Sum, Unexplained, audit, audit_growth};
 pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};

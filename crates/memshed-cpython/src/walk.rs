@@ -14,6 +14,7 @@ use crate::labels::Labels;
 use crate::mark::{Found, Marker};
 use crate::marks::Marks;
 use crate::names;
+use crate::outer;
 use crate::problems::Problems;
 use crate::pymalloc::{Arenas, BlockOwners};
 use crate::python::{Python, WalkError};
@@ -40,6 +41,8 @@ pub struct WalkOptions {
     pub still: bool,
     /// Read what previews of contents need as well ([`Walk::previews`]).
     pub values: bool,
+    /// Count the references that are no edges ([`Heap::outer_references`]).
+    pub references: bool,
 }
 
 impl Default for WalkOptions {
@@ -47,6 +50,7 @@ impl Default for WalkOptions {
         WalkOptions {
             still: true,
             values: false,
+            references: true,
         }
     }
 }
@@ -67,12 +71,15 @@ pub enum Phase {
 /// A heap whose objects have been found.
 pub struct Walk<'m, M: Memory> {
     python: &'m Python,
+    options: WalkOptions,
     visitor: Visitor<'m, M>,
     problems: Arc<Problems>,
     interpreters: Vec<Interpreter>,
     arenas: Arenas,
     roots: Vec<RawRoot>,
     stacks: Vec<RawStack>,
+    /// What refers to objects and is no object: each once for each reference.
+    outer: Vec<RemoteAddr>,
     found: Found<'m, M>,
     in_collection: bool,
     /// Interned strings in the program's own data.
@@ -141,6 +148,10 @@ impl<'m, M: Memory> Walk<'m, M> {
         let threads = interpreters.iter().flat_map(|i| &i.threads);
         let stacks = threads.map(|thread| visitor.stack(thread, python.program.pid));
         let stacks = stacks.collect();
+        let outer = match options.references {
+            true => interpreters.iter().flat_map(|i| visitor.outer(i)).collect(),
+            false => Vec::new(),
+        };
         if in_collection {
             problems.add("frozen-inside-a-collection", || {
                 "the collector's lists were in pieces; objects were found by going through the \
@@ -170,16 +181,33 @@ impl<'m, M: Memory> Walk<'m, M> {
         }
         Ok(Walk {
             python,
+            options,
             visitor,
             problems,
             interpreters,
             arenas,
             roots,
             stacks,
+            outer,
             found,
             in_collection,
             static_strings: static_strings(reader, layout, python.program.runtime),
         })
+    }
+
+    /// Finds large objects as well that only C code holds, in what is around the heap. Reads more
+    /// of the process's memory.
+    pub fn find_large(self, around: &Surroundings) -> Walk<'m, M> {
+        let statics = &self.python.program.statics;
+        let (visitor, arenas) = (&self.visitor, &self.arenas);
+        let mut marker = Marker::resume(visitor, arenas, &self.problems, statics, self.found);
+        marker.sweep_chunks(around);
+        let mut found = marker.found;
+        found.objects.number();
+        if self.options.values {
+            values::touch(&self.visitor, &found);
+        }
+        Walk { found, ..self }
     }
 
     /// Whether the process was frozen inside a collection.
@@ -256,8 +284,13 @@ impl<'m, M: Memory> Walk<'m, M> {
             ledger,
             around,
             interpreters: &self.interpreters,
+            references: self.options.references,
         };
         let possible = search.run();
+        let outer_references = match self.options.references {
+            true => outer::count(&self.found, &self.outer, &possible.references),
+            false => Vec::new(),
+        };
         let owners = BlockOwners {
             claims: &ledger.claims,
             cached: &free_lists.blocks,
@@ -305,6 +338,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             memory: account.tree(),
             native,
             strings,
+            outer_references,
             blocks: pools.block_uses(),
             pools: pools.sum,
             pool_table: pools.table,

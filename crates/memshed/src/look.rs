@@ -66,10 +66,11 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         Python::open(program, &frozen).map_err(|error| look.frozen_error(&frozen, error))?;
     // Now, since it may end any time.
     let facts = look.facts(&process, python.version(), &uses)?;
-    let mut walk = look
+    let walk = look
         .find(&python, &frozen)
         .map_err(|error| look.frozen_error(&frozen, error))?;
     let around = look.around(&process, &walk, &frozen, uses)?;
+    let mut walk = walk.find_large(&around);
     // All that is needed has been read: from here on the process is on its own.
     let info = frozen.finish().map_err(|error| look.target_error(error))?;
     look.whole(&info)?;
@@ -181,7 +182,8 @@ impl Look<'_> {
                 let own = walk.interpreter_mappings();
                 let threads = process.threads();
                 let none = Residency::default();
-                let _ = Surroundings::read(live, uses.to_vec(), none, &own, threads);
+                let around = Surroundings::read(live, uses.to_vec(), none, &own, threads);
+                let _ = around.map(|around| walk.find_large(&around));
             }
         };
         session
@@ -231,6 +233,7 @@ impl Look<'_> {
         WalkOptions {
             still: true,
             values: self.options.values,
+            references: self.options.want_edges,
         }
     }
 
