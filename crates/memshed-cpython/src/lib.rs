@@ -8,6 +8,7 @@ mod account;
 mod arrays;
 mod columns;
 mod dicts;
+mod duplicates;
 mod edges;
 mod find;
 mod frames;

@@ -6,6 +6,7 @@ use crate::account::{
     static_strings,
 };
 use crate::columns;
+use crate::duplicates::Duplicates;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::find;
 use crate::holders;
@@ -24,7 +25,8 @@ use crate::stacks::RawStack;
 use crate::types::Types;
 use crate::values;
 use memshed_heap::{
-    Code, Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId, Strings,
+    Code, Duplicate, Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId,
+    Strings,
 };
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
@@ -43,6 +45,8 @@ pub struct WalkOptions {
     pub values: bool,
     /// Count the references that are no edges ([`Heap::outer_references`]).
     pub references: bool,
+    /// Read what is needed to find objects of equal contents as well ([`Walk::duplicates`]).
+    pub duplicates: bool,
 }
 
 impl Default for WalkOptions {
@@ -51,6 +55,7 @@ impl Default for WalkOptions {
             still: true,
             values: false,
             references: true,
+            duplicates: false,
         }
     }
 }
@@ -176,9 +181,7 @@ impl<'m, M: Memory> Walk<'m, M> {
         marker.sweep(in_collection);
         let mut found = marker.found;
         found.objects.number();
-        if options.values {
-            values::touch(&visitor, &found);
-        }
+        touch(&visitor, &found, options);
         Ok(Walk {
             python,
             options,
@@ -204,9 +207,7 @@ impl<'m, M: Memory> Walk<'m, M> {
         marker.sweep_chunks(around);
         let mut found = marker.found;
         found.objects.number();
-        if self.options.values {
-            values::touch(&self.visitor, &found);
-        }
+        touch(&self.visitor, &found, self.options);
         Walk { found, ..self }
     }
 
@@ -418,6 +419,13 @@ impl<'m, M: Memory> Walk<'m, M> {
         stacks.collect()
     }
 
+    /// Objects of equal contents, those of which the most bytes could be saved first.
+    /// [`WalkOptions::duplicates`] has to have been set, or the bytes may not be there.
+    pub fn duplicates(&self, objects: &memshed_heap::Objects) -> Vec<Duplicate> {
+        let (visitor, found) = self.parts();
+        Duplicates { visitor, found }.find(objects)
+    }
+
     /// What could not be read or made sense of so far.
     pub fn problems(&self) -> Vec<memshed_heap::Problem> {
         self.problems.list()
@@ -450,6 +458,16 @@ impl<'m, M: Memory> Walk<'m, M> {
             static_strings: self.static_strings,
         };
         caches.all(free_lists)
+    }
+}
+
+/// Reads contents that are wanted and that finding objects does not read.
+fn touch<M: Memory>(visitor: &Visitor<'_, M>, found: &Found<'_, M>, options: WalkOptions) {
+    if options.values {
+        values::touch(visitor, found);
+    }
+    if options.duplicates {
+        Duplicates { visitor, found }.touch();
     }
 }
 

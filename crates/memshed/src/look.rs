@@ -26,6 +26,8 @@ pub struct LookOptions {
     pub values: bool,
     /// Whether the edges are wanted.
     pub want_edges: bool,
+    /// Whether objects of equal contents are to be found.
+    pub duplicates: bool,
 }
 
 /// Told what is being done, so that somebody can watch.
@@ -84,6 +86,9 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
         heap.code = walk.code(&mut heap.strings);
         heap.stacks = walk.stacks(&mut heap.strings);
+    }
+    if options.duplicates {
+        heap.duplicates = walk.duplicates(&heap.objects);
     }
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
@@ -234,6 +239,7 @@ impl Look<'_> {
             still: true,
             values: self.options.values,
             references: self.options.want_edges,
+            duplicates: self.options.duplicates,
         }
     }
 

@@ -62,7 +62,7 @@ impl Forgetful {
     /// Lets it forget references; the addresses of the objects.
     fn forget(&mut self) -> BTreeSet<u64> {
         let stdin = self.child.stdin.as_mut().expect("its input");
-        stdin.write_all(b"x").expect("it reads");
+        stdin.write_all(b"go on\n").expect("it reads");
         self.until_ready()
     }
 
