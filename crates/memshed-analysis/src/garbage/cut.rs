@@ -291,6 +291,7 @@ impl<'g, 'h> Knot<'g, 'h> {
                 remedy,
                 breaks_all,
                 points_back,
+                code: self.code(&alike.edge),
                 example: (
                     self.dict_of
                         .get(&alike.edge.source)
@@ -300,6 +301,35 @@ impl<'g, 'h> Knot<'g, 'h> {
                 ),
             },
             edge: alike.edge,
+        }
+    }
+
+    /// The code object that has to do with a reference.
+    fn code(&self, edge: &Step) -> Option<ObjectId> {
+        let graph = self.graph;
+        let held_by = |object: ObjectId, names: &'static [&str]| {
+            let mut edges = graph.edges_of(object);
+            let edge = edges.find(|(_, label)| names.iter().any(|n| is_field(graph, *label, n)));
+            edge.map(|(target, _)| target)
+        };
+        let of_frame = |frame| held_by(frame, &["f_code", "gi_code"]);
+        let of_function = |function| held_by(function, &["__code__"]);
+        let kind = |object| type_name(graph.heap(), object);
+        match (kind(edge.source), kind(edge.object)) {
+            ("frame", _) => of_frame(edge.source),
+            ("generator" | "coroutine" | "async_generator", _) => {
+                let frame = held_by(edge.source, &["gi_frame"]);
+                of_frame(edge.source).or_else(|| of_frame(frame?))
+            }
+            ("cell", _) => {
+                let tuples = graph.referrers(edge.source).iter();
+                let mut closures = tuples.filter(|tuple| self.parts.contains(tuple));
+                let functions = graph.referrers(*closures.next()?).iter();
+                functions.copied().find_map(of_function)
+            }
+            (_, "method") => of_function(held_by(edge.object, &["__func__"])?),
+            (_, "function") => of_function(edge.object),
+            _ => None,
         }
     }
 
