@@ -201,12 +201,7 @@ impl<M: Memory> Visitor<'_, M> {
         let Some(dict) = Dict::read(self.reader, self.layout, at)? else {
             return Err(ReadError::Unmapped(at));
         };
-        // From 3.13 on a `__dict__` may show the values that lie in its instance: these are the
-        // instance's references, and told of it (Objects/dictobject.c, `dict_traverse`).
-        if let Some(embedded) = self.layout.dict_values.embedded
-            && !dict.values.is_null()
-            && self.reader.u8(dict.values.add(embedded.into()))? != 0
-        {
+        if self.is_embedded(dict.values)? && !self.is_tracked(at)? {
             return Ok(());
         }
         dict.for_each(self.reader, self.layout, |position, key, value| {
@@ -220,6 +215,25 @@ impl<M: Memory> Visitor<'_, M> {
                 },
             );
         })
+    }
+
+    /// Whether values lie in their instance, from where a `__dict__` may show them, too, from 3.13
+    /// on. Each is one reference, and who tells of it depends: in 3.13.0 always the instance, and
+    /// such dictionaries are not tracked; later the dictionary (Objects/dictobject.c,
+    /// `PyObject_VisitManagedDict` and `dict_traverse`), which is tracked unless there is nothing in
+    /// it to track.
+    fn is_embedded(&self, values: RemoteAddr) -> Result<bool, ReadError> {
+        match self.layout.dict_values.embedded {
+            Some(embedded) if !values.is_null() => {
+                Ok(self.reader.u8(values.add(embedded.into()))? != 0)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the collector tracks the object at `at`, which has a header for that.
+    fn is_tracked(&self, at: RemoteAddr) -> Result<bool, ReadError> {
+        Ok(self.reader.u64(at.sub(self.layout.gc.head_size.into()))? != 0)
     }
 
     fn set<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
@@ -478,7 +492,15 @@ impl<M: Memory> Visitor<'_, M> {
             DictPlace::None => return Ok(()),
             DictPlace::Managed => {
                 let (dict, values) = self.managed_dict(at, info)?;
-                if !values.is_null() {
+                // A dictionary that shows the instance's values owns the references in their place.
+                let shown = !dict.is_null()
+                    && self.is_embedded(values)?
+                    && self.is_tracked(dict)?
+                    && self
+                        .reader
+                        .pointer(dict.add(self.layout.dict.ma_values.into()))?
+                        == values;
+                if !values.is_null() && !shown {
                     self.values(values, info.cached_keys, sink)?;
                 }
                 dict

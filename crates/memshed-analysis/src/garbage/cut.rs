@@ -94,6 +94,8 @@ pub(super) struct Knot<'g, 'h> {
     dict_of: FxHashMap<ObjectId, ObjectId>,
     /// Tuples that are part of a class or a function, not data.
     parts: FxHashSet<ObjectId>,
+    /// Containers of arguments: to the function, exception or the like that has them, and the field.
+    arguments: FxHashMap<ObjectId, (ObjectId, Label)>,
 }
 
 /// A reference to break, and how it is labelled.
@@ -118,6 +120,7 @@ impl<'g, 'h> Knot<'g, 'h> {
         }
         let mut dict_of = FxHashMap::default();
         let mut parts = FxHashSet::default();
+        let mut arguments = FxHashMap::default();
         for &source in members {
             for (target, label) in graph.edges_of(source) {
                 if label.kind() != LabelKind::Field || !set.contains(target) {
@@ -130,6 +133,9 @@ impl<'g, 'h> Knot<'g, 'h> {
                     Some("__mro__" | "__bases__" | "__closure__" | "tp_cache") => {
                         parts.insert(target);
                     }
+                    Some("__defaults__" | "__kwdefaults__" | "args" | "kw") => {
+                        arguments.insert(target, (source, label));
+                    }
                     _ => {}
                 }
             }
@@ -140,6 +146,7 @@ impl<'g, 'h> Knot<'g, 'h> {
             set,
             dict_of,
             parts,
+            arguments,
         }
     }
 
@@ -160,6 +167,9 @@ impl<'g, 'h> Knot<'g, 'h> {
     /// What a reference is like: an entry of an instance's `__dict__` is an attribute of it.
     fn key(&self, edge: &Step) -> Key<'h> {
         let heap = self.graph.heap();
+        if let Some(&(owner, label)) = self.arguments.get(&edge.source) {
+            return (type_name(heap, owner), label, type_name(heap, edge.object));
+        }
         let owner = self.dict_of.get(&edge.source);
         let label = match (owner, edge.label.name()) {
             (Some(_), Some(name)) => Label::named(LabelKind::Attribute, name),
@@ -246,6 +256,8 @@ impl<'g, 'h> Knot<'g, 'h> {
             LabelKind::Closure => 45,
             LabelKind::Field if name == "cell_contents" => 30,
             LabelKind::Field if name == "__traceback__" => 28,
+            LabelKind::Field if matches!(target, "tuple" | "dict") => 0,
+            LabelKind::Field if name.ends_with("defaults__") || name == "args" => 25,
             LabelKind::Field if name.starts_with("__") || name.starts_with("tp_") => 0,
             LabelKind::Field => 12,
             LabelKind::Key => 15,

@@ -288,6 +288,18 @@ fn a_function_that_its_own_closure_holds() {
 }
 
 #[test]
+fn a_default_argument_that_leads_back() {
+    let mut w = World::new();
+    let (future, function) = (w.object("_asyncio.Future"), w.object("function"));
+    let defaults = w.object("tuple");
+    w.field(future, "callback0", function);
+    w.field(function, "__defaults__", defaults);
+    w.index(defaults, 0, future);
+    let cut = w.group().cut.unwrap();
+    assert_eq!(cut.to_string(), "function.__defaults__ -> _asyncio.Future");
+}
+
+#[test]
 fn two_ways_around_need_two_breaks() {
     let mut w = World::new();
     let (a, b, c) = (w.object("app.A"), w.object("app.B"), w.object("app.C"));
