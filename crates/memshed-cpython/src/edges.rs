@@ -217,25 +217,6 @@ impl<M: Memory> Visitor<'_, M> {
         })
     }
 
-    /// Whether values lie in their instance, from where a `__dict__` may show them, too, from 3.13
-    /// on. Each is one reference, and who tells of it depends: in 3.13.0 always the instance, and
-    /// such dictionaries are not tracked; later the dictionary (Objects/dictobject.c,
-    /// `PyObject_VisitManagedDict` and `dict_traverse`), which is tracked unless there is nothing in
-    /// it to track.
-    fn is_embedded(&self, values: RemoteAddr) -> Result<bool, ReadError> {
-        match self.layout.dict_values.embedded {
-            Some(embedded) if !values.is_null() => {
-                Ok(self.reader.u8(values.add(embedded.into()))? != 0)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Whether the collector tracks the object at `at`, which has a header for that.
-    fn is_tracked(&self, at: RemoteAddr) -> Result<bool, ReadError> {
-        Ok(self.reader.u64(at.sub(self.layout.gc.head_size.into()))? != 0)
-    }
-
     fn set<S: EdgeSink>(&self, at: RemoteAddr, sink: &mut S) -> Result<(), ReadError> {
         let l = &self.layout.set;
         let mask = self.reader.u64(at.add(l.mask.into()))?;
