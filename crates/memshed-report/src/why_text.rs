@@ -302,7 +302,7 @@ fn cuts(view: &WhyView, page: &Page) -> String {
         if several {
             row.push(count(view.objects.count));
         }
-        row.push(format!("{}, and all that is in it", harmless(&keeper.path)));
+        row.push(format!("{} as a whole", harmless(&keeper.path)));
         rows.push(row);
     }
     if rows.is_empty() {

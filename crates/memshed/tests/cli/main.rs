@@ -1,6 +1,7 @@
 //! The command as users meet it: through its binary.
 
 mod errors;
+mod explain;
 mod launch;
 mod machine;
 mod output;
