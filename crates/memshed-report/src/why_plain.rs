@@ -242,6 +242,8 @@ fn change(view: &WhyView) -> Option<String> {
     }
     let several = view.ways.len() > 1 && way.frees_bytes == 0;
     let says = match common(view) {
+        // All ways are told below, and that all of them have to go above.
+        None if several && is_single(view) => return None,
         None if several => {
             let ways = view.ways.iter().take(3).map(|way| harmless(&way.way));
             format!(
