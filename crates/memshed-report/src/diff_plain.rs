@@ -96,7 +96,7 @@ fn objects(view: &DiffView) -> String {
         _ => objects(number.unsigned_abs(), "fewer"),
     };
     match by {
-        0 => format!("Python objects take as much as before: {number}."),
+        0 => format!("Python objects take as much room as before: there are {number}."),
         1.. => format!(
             "Python objects take {} more: {number}{mostly}.",
             bytes(by.unsigned_abs())

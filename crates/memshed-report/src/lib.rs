@@ -43,6 +43,9 @@ pub use why::{WhyRequest, WhyView};
 /// The JSON schema of what `memshed inspect --format json` writes (draft 2020-12).
 pub const INSPECT_SCHEMA: &str = include_str!("../schema/inspect.schema.json");
 
+/// The JSON schema of what `memshed leaks --format json` writes.
+pub const LEAKS_SCHEMA: &str = include_str!("../schema/leaks.schema.json");
+
 /// The JSON schema of what `memshed diff --format json` writes.
 pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");
 

@@ -206,6 +206,8 @@ pub struct WhyView {
     pub keeper: Option<KeeperRow>,
     /// The nearest above that that a single reference keeps.
     pub cut: Option<KeeperRow>,
+    /// Whether Python's cycle collector is on.
+    pub collector_on: bool,
     /// If no root reaches them: a way from one of them back to itself, such as
     /// `.parent.children[0]`, and the type of that one.
     pub cycle: Option<CycleRow>,
@@ -278,6 +280,7 @@ impl WhyView {
             }),
             keeper: why.keeper.map(|keeper| KeeperRow::new(heap, &keeper)),
             cut: why.cut.map(|keeper| KeeperRow::new(heap, &keeper)),
+            collector_on: heap.gc.enabled,
             cycle: why.cycle.map(|cycle| CycleRow {
                 type_name: cycle.type_name,
                 way: cycle.hops.iter().map(Hop::to_string).collect(),

@@ -81,13 +81,17 @@ fn garbage(view: &WhyView) -> Option<String> {
     }
     let it = if is_single(view) { "it" } else { "them" };
     Some(match view.held_by_c {
-        0 => format!(
+        0 if view.collector_on => format!(
             "Nothing reachable from your program refers to {it}: garbage that waits for Python's \
              cycle collector."
         ),
+        0 => format!(
+            "Nothing reachable from your program refers to {it}: garbage, which stays because \
+             Python's cycle collector is switched off (`gc.disable()`)."
+        ),
         n if n == view.objects.count => format!(
             "Nothing reachable from your program refers to {it}, but more references are counted \
-             than there are: C code holds {it}, or has forgotten to let go."
+             than memshed finds: C code holds {it}, or has forgotten to let go."
         ),
         n => format!(
             "Nothing reachable from your program refers to {it}: garbage, or held by C code ({} \
@@ -100,6 +104,9 @@ fn garbage(view: &WhyView) -> Option<String> {
 fn single(view: &WhyView) -> String {
     if let Some(garbage) = garbage(view) {
         return garbage;
+    }
+    if view.type_name.as_deref() == Some("module") {
+        return "It is a module: imported once, and kept in sys.modules.".to_owned();
     }
     let all = view.ways.len() as u64 + view.more_ways;
     match (view.ways.as_slice(), all) {
@@ -163,7 +170,8 @@ fn several(view: &WhyView) -> String {
 
 /// What all ways have in common, where there are several.
 fn together(view: &WhyView) -> Option<String> {
-    if garbage(view).is_some() {
+    let module = is_single(view) && view.type_name.as_deref() == Some("module");
+    if garbage(view).is_some() || module {
         return None;
     }
     let all = view.ways.len() as u64 + view.more_ways;
@@ -227,13 +235,15 @@ fn change(view: &WhyView) -> Option<String> {
     if !is_single(view) && way.bytes.saturating_mul(FEW) < view.retained.bytes {
         return None;
     }
-    let own = is_single(view) && view.retained.bytes > view.objects.bytes.saturating_mul(2);
+    let own = is_single(view) && (view.retained.count > 8 || view.objects.bytes > 1_000);
     let kind = view.type_name.as_deref().unwrap_or("?");
     if let Some(says) = emptied(kind, &view.name).filter(|_| own) {
         return Some(format!("To free that: {}.", harmless(&says)));
     }
     let several = view.ways.len() > 1 && way.frees_bytes == 0;
     let says = match common(view) {
+        // All ways are told below, and that all of them have to go above.
+        None if several && is_single(view) => return None,
         None if several => {
             let ways = view.ways.iter().take(3).map(|way| harmless(&way.way));
             format!(

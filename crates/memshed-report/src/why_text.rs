@@ -44,7 +44,7 @@ fn what(view: &WhyView, page: &Page) -> String {
         harmless(&process.python)
     );
     match (&view.meaning, &view.address) {
-        (Meaning::Type(_), _) => {
+        (Meaning::Type(_), None) => {
             let says = format!(
                 "all {} of type {name}, in {of}",
                 plural(view.objects.count, "object")
@@ -279,7 +279,9 @@ fn tree(view: &WhyView, page: &Page) -> String {
 fn cuts(view: &WhyView, page: &Page) -> String {
     let several = view.objects.count > 1;
     let mut rows = Vec::new();
-    for way in view.ways.iter().filter(|way| !way.steps.is_empty()) {
+    let cuttable =
+        |way: &&WayRow| way.holders > 0 && (!way.steps.is_empty() || way.root.kind == "frame");
+    for way in view.ways.iter().filter(cuttable) {
         let mut row = vec![bytes(way.frees_bytes)];
         if several {
             row.push(count(way.alone));
@@ -302,7 +304,7 @@ fn cuts(view: &WhyView, page: &Page) -> String {
         if several {
             row.push(count(view.objects.count));
         }
-        row.push(format!("{}, and all that is in it", harmless(&keeper.path)));
+        row.push(format!("{} as a whole", harmless(&keeper.path)));
         rows.push(row);
     }
     if rows.is_empty() {

@@ -93,7 +93,7 @@ pub(crate) fn advice(steps: &[StepRow], at: usize, path: &HolderPath) -> String 
     let Some(step) = steps.get(at) else {
         return of_root(path);
     };
-    let named = |at: usize| above(path, steps.len(), at);
+    let named = |at: usize| above(path, steps, at);
     let cached = |step: &StepRow| step.type_name == "functools._lru_cache_wrapper";
     if let Some(at) = steps.iter().position(cached)
         && let Some(says) = emptied("_lru_cache_wrapper", &named(at))
@@ -177,9 +177,20 @@ fn of_root(path: &HolderPath) -> String {
     }
 }
 
-/// The way to the holder of step `at` of so many that go up a path.
-fn above(path: &HolderPath, steps: usize, at: usize) -> String {
+/// What to call the holder of step `at` of those that go up a path: the way to it from a module;
+/// from elsewhere, which makes long names, the last step to it.
+fn above(path: &HolderPath, steps: &[StepRow], at: usize) -> String {
+    let from_module = matches!(
+        path.start,
+        Start::Root {
+            kind: RootKind::Module,
+            ..
+        }
+    );
+    if !from_module && let Some(step) = steps.get(at + 1) {
+        return held(step);
+    }
     let mut path = path.clone();
-    path.segments.truncate(steps.saturating_sub(at + 1));
+    path.segments.truncate(steps.len().saturating_sub(at + 1));
     path.to_string()
 }

@@ -306,6 +306,8 @@ pub enum SchemaOf {
     /// Of `memshed inspect`.
     #[default]
     Inspect,
+    /// Of `memshed leaks`.
+    Leaks,
     /// Of `memshed diff`.
     Diff,
     /// Of `memshed why`.

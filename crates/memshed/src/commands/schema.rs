@@ -9,6 +9,7 @@ use crate::printer::Printer;
 pub fn run(of: SchemaOf, printer: &Printer) -> Result<Status, CommandError> {
     let schema = match of {
         SchemaOf::Inspect => memshed_report::INSPECT_SCHEMA,
+        SchemaOf::Leaks => memshed_report::LEAKS_SCHEMA,
         SchemaOf::Diff => memshed_report::DIFF_SCHEMA,
         SchemaOf::Why => memshed_report::WHY_SCHEMA,
     };

@@ -95,7 +95,7 @@ fn not_found(error: &NotFound, args: &WhyArgs, target: &Target) -> CommandError 
             },
         ),
         NotFound::Unknown { closest } => (
-            format!("no type and no module is called {what:?}"),
+            format!("nothing in it is called {what:?}"),
             similar(closest),
         ),
     };
