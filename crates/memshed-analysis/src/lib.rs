@@ -10,6 +10,7 @@ mod components;
 mod diff;
 mod dominators;
 mod expressions;
+mod audit;
 mod findings;
 mod garbage;
 mod graph;
@@ -40,6 +41,8 @@ pub use garbage::{
 };
 pub use graph::Graph;
 pub use growth::{Ages, Place, places};
+pub use audit::{Audit, Grown, ReferenceGrowth, Sum, Unexplained, audit, audit_growth};
+pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use paths::{MergedPath, Paths, merged_paths, paths};

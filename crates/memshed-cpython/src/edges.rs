@@ -438,6 +438,13 @@ impl<M: Memory> Visitor<'_, M> {
         }
         let flags = reader.u32(at.add(t.tp_flags.into()))?;
         if flags & self.layout.flags.heaptype == 0 {
+            // From 3.12 on the interpreter has that of builtin types, and a number is in its place.
+            if self.minor < 12 {
+                let subclasses = reader.pointer(at.add(t.tp_subclasses.into()))?;
+                if !subclasses.is_null() {
+                    sink.edge(subclasses, RawLabel::Field("tp_subclasses"));
+                }
+            }
             return Ok(());
         }
         for (offset, name) in [

@@ -130,7 +130,12 @@ impl<M: Memory> Visitor<'_, M> {
 
     /// How many slots hold values, those of the `locals` local variables included; 0 where the
     /// frame runs and has not said.
-    fn stack_top(&self, at: RemoteAddr, first: RemoteAddr, locals: u64) -> Result<u64, ReadError> {
+    pub(crate) fn stack_top(
+        &self,
+        at: RemoteAddr,
+        first: RemoteAddr,
+        locals: u64,
+    ) -> Result<u64, ReadError> {
         let l = &self.layout.frame;
         if let Some(depth) = l.stackdepth {
             let depth = self.reader.i32(at.add(depth.into()))?;
@@ -145,6 +150,19 @@ impl<M: Memory> Visitor<'_, M> {
         };
         let top = self.reader.u64(at.add(pointer.into()))?;
         Ok(top.saturating_sub(first.0) / 8)
+    }
+
+    /// Whether a frame runs, so that it has not said how much of its stack is in use.
+    pub(crate) fn is_top_open(&self, at: RemoteAddr) -> bool {
+        let l = &self.layout.frame;
+        if let Some(count) = l.stackdepth.or(l.stacktop) {
+            let count = self.reader.i32(at.add(count.into()));
+            return !count.is_ok_and(|count| count >= 0);
+        }
+        let top = l
+            .stackpointer
+            .map(|top| self.reader.u64(at.add(top.into())));
+        !matches!(top, Some(Ok(top)) if top != 0)
     }
 
     /// The object that a slot refers to. From 3.14 on slots are tagged: the low bit tells a

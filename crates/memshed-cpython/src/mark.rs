@@ -5,7 +5,7 @@ use crate::marks::Marks;
 use crate::problems::Problems;
 use crate::pymalloc::{Arena, Arenas};
 use crate::roots::RawRoot;
-use crate::types::Types;
+use crate::types::{TypeInfo, Types};
 use memshed_heap::RootKind;
 use memshed_target::{Memory, Range, RemoteAddr};
 use rayon::prelude::*;
@@ -86,6 +86,17 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             namespaces: Marks::new(),
             types,
         };
+        Marker::resume(visitor, arenas, problems, statics, found)
+    }
+
+    /// A marker that goes on from what was found.
+    pub(crate) fn resume(
+        visitor: &'a Visitor<'m, M>,
+        arenas: &'a Arenas,
+        problems: &'a Problems,
+        statics: &'a [Range],
+        found: Found<'m, M>,
+    ) -> Marker<'a, 'm, M> {
         let gathered = Gathered::default();
         Marker {
             visitor,
@@ -182,7 +193,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
     }
 
     /// Marks the object at `at` and everything it reaches.
-    fn mark(&mut self, at: RemoteAddr) {
+    pub(crate) fn mark(&mut self, at: RemoteAddr) {
         if !self.admit(at) {
             self.problems
                 .add("not-an-object", || format!("a root refers to {at}"));
@@ -269,7 +280,7 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
         let Ok(count) = reader.u64(at.add(self.visitor.layout.object.ob_refcnt.into())) else {
             return false;
         };
-        if !is_plausible_refcount(count) {
+        if !self.is_count(count) {
             return false;
         }
         if self.arenas.find(at).is_none() {
@@ -283,6 +294,12 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
             let before = self.arenas.prefix + pre_header;
             block.start + before == at.0 && u64::from(block.size) >= before + 16
         })
+    }
+
+    /// Whether `count` may be a reference count: programs that are linked to a fixed place have
+    /// addresses as small as counts.
+    pub(crate) fn is_count(&self, count: u64) -> bool {
+        is_plausible_refcount(count) && !self.is_static(RemoteAddr(count))
     }
 
     fn is_static(&self, at: RemoteAddr) -> bool {
@@ -314,15 +331,20 @@ impl<'a, 'm, M: Memory> Marker<'a, 'm, M> {
     /// Whether the object at `at` is in none of the collector's lists: has no header for them, or
     /// one whose links are null but for flags.
     fn is_in_no_list(&mut self, at: RemoteAddr) -> bool {
-        let gc = self
-            .type_of(at)
-            .is_some_and(|id| self.found.types.info(id).gc);
+        let Some(id) = self.type_of(at) else {
+            return true;
+        };
+        self.has_no_links(at, self.found.types.info(id))
+    }
+
+    /// Whether the object at `at`, which is of the type `info`, is in none of the lists.
+    pub(crate) fn has_no_links(&self, at: RemoteAddr, info: &TypeInfo) -> bool {
         let head = at.sub(self.visitor.layout.gc.head_size.into());
         let links = (
             self.visitor.reader.u64(head),
             self.visitor.reader.u64(head.add(8)),
         );
-        !gc || matches!(links, (Ok(0), Ok(flags)) if flags < 4)
+        !info.gc || matches!(links, (Ok(0), Ok(flags)) if flags < 4)
     }
 }
 

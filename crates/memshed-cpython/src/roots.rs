@@ -69,7 +69,7 @@ impl<M: Memory> Visitor<'_, M> {
 
     /// The namespaces that an interpreter other than the main one has of its own for types that
     /// it shares: edges of the types show the main interpreter's.
-    fn own_namespaces(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+    pub(crate) fn own_namespaces(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
         let mut roots = Vec::new();
         for state in interpreter.static_types(self.reader, self.layout) {
             let shown = self.static_types.get(&state.ty);
@@ -98,7 +98,7 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// What the process-wide state owns.
-    fn runtime_roots(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+    pub(crate) fn runtime_roots(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
         let l = &self.layout.runtime;
         let runtime = interpreter.at.add(self.layout.interp.runtime.into());
         let runtime = self.reader.pointer(runtime).unwrap_or_default();
@@ -116,7 +116,7 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// What was registered with `atexit`: from 3.10 to 3.13 an array of C structs.
-    fn atexit_functions(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
+    pub(crate) fn atexit_functions(&self, interpreter: &Interpreter) -> Vec<RawRoot> {
         let (l, c) = (&self.layout.interp, &self.layout.atexit_callback);
         let (Some(list), Some(count)) = (l.atexit_callbacks, l.atexit_ncallbacks) else {
             return Vec::new();

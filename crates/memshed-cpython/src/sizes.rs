@@ -309,7 +309,7 @@ impl<M: Memory> Visitor<'_, M> {
     }
 
     /// Bytes that the object's own block needs, what lies before its address included.
-    fn own_block(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
+    pub(crate) fn own_block(&self, at: RemoteAddr, info: &TypeInfo) -> Result<u64, ReadError> {
         let own = match info.kind {
             Kind::Str => self.str_block(at, info)?,
             Kind::Int => self.int_size(at)?,

@@ -6,6 +6,7 @@ use crate::account::{
     static_strings,
 };
 use crate::columns;
+use crate::duplicates::Duplicates;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::find;
 use crate::holders;
@@ -14,6 +15,7 @@ use crate::labels::Labels;
 use crate::mark::{Found, Marker};
 use crate::marks::Marks;
 use crate::names;
+use crate::outer;
 use crate::problems::Problems;
 use crate::pymalloc::{Arenas, BlockOwners};
 use crate::python::{Python, WalkError};
@@ -23,7 +25,8 @@ use crate::stacks::RawStack;
 use crate::types::Types;
 use crate::values;
 use memshed_heap::{
-    Code, Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId, Strings,
+    Code, Duplicate, Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId,
+    Strings,
 };
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
@@ -40,6 +43,10 @@ pub struct WalkOptions {
     pub still: bool,
     /// Read what previews of contents need as well ([`Walk::previews`]).
     pub values: bool,
+    /// Count the references that are no edges ([`Heap::outer_references`]).
+    pub references: bool,
+    /// Read what is needed to find objects of equal contents as well ([`Walk::duplicates`]).
+    pub duplicates: bool,
 }
 
 impl Default for WalkOptions {
@@ -47,6 +54,8 @@ impl Default for WalkOptions {
         WalkOptions {
             still: true,
             values: false,
+            references: true,
+            duplicates: false,
         }
     }
 }
@@ -67,12 +76,15 @@ pub enum Phase {
 /// A heap whose objects have been found.
 pub struct Walk<'m, M: Memory> {
     python: &'m Python,
+    options: WalkOptions,
     visitor: Visitor<'m, M>,
     problems: Arc<Problems>,
     interpreters: Vec<Interpreter>,
     arenas: Arenas,
     roots: Vec<RawRoot>,
     stacks: Vec<RawStack>,
+    /// What refers to objects and is no object: each once for each reference.
+    outer: Vec<RemoteAddr>,
     found: Found<'m, M>,
     in_collection: bool,
     /// Interned strings in the program's own data.
@@ -141,6 +153,10 @@ impl<'m, M: Memory> Walk<'m, M> {
         let threads = interpreters.iter().flat_map(|i| &i.threads);
         let stacks = threads.map(|thread| visitor.stack(thread, python.program.pid));
         let stacks = stacks.collect();
+        let outer = match options.references {
+            true => interpreters.iter().flat_map(|i| visitor.outer(i)).collect(),
+            false => Vec::new(),
+        };
         if in_collection {
             problems.add("frozen-inside-a-collection", || {
                 "the collector's lists were in pieces; objects were found by going through the \
@@ -165,21 +181,34 @@ impl<'m, M: Memory> Walk<'m, M> {
         marker.sweep(in_collection);
         let mut found = marker.found;
         found.objects.number();
-        if options.values {
-            values::touch(&visitor, &found);
-        }
+        touch(&visitor, &found, options);
         Ok(Walk {
             python,
+            options,
             visitor,
             problems,
             interpreters,
             arenas,
             roots,
             stacks,
+            outer,
             found,
             in_collection,
             static_strings: static_strings(reader, layout, python.program.runtime),
         })
+    }
+
+    /// Finds large objects as well that only C code holds, in what is around the heap. Reads more
+    /// of the process's memory.
+    pub fn find_large(self, around: &Surroundings) -> Walk<'m, M> {
+        let statics = &self.python.program.statics;
+        let (visitor, arenas) = (&self.visitor, &self.arenas);
+        let mut marker = Marker::resume(visitor, arenas, &self.problems, statics, self.found);
+        marker.sweep_chunks(around);
+        let mut found = marker.found;
+        found.objects.number();
+        touch(&self.visitor, &found, self.options);
+        Walk { found, ..self }
     }
 
     /// Whether the process was frozen inside a collection.
@@ -258,8 +287,13 @@ impl<'m, M: Memory> Walk<'m, M> {
             ledger,
             around,
             interpreters: &self.interpreters,
+            references: self.options.references,
         };
         let possible = search.run();
+        let outer_references = match self.options.references {
+            true => outer::count(&self.found, &self.outer, &possible.references),
+            false => Vec::new(),
+        };
         let owners = BlockOwners {
             claims: &ledger.claims,
             cached: &free_lists.blocks,
@@ -307,6 +341,7 @@ impl<'m, M: Memory> Walk<'m, M> {
             memory: account.tree(),
             native,
             strings,
+            outer_references,
             blocks: pools.block_uses(),
             pools: pools.sum,
             pool_table: pools.table,
@@ -386,6 +421,13 @@ impl<'m, M: Memory> Walk<'m, M> {
         stacks.collect()
     }
 
+    /// Objects of equal contents, those of which the most bytes could be saved first.
+    /// [`WalkOptions::duplicates`] has to have been set, or the bytes may not be there.
+    pub fn duplicates(&self, objects: &memshed_heap::Objects) -> Vec<Duplicate> {
+        let (visitor, found) = self.parts();
+        Duplicates { visitor, found }.find(objects)
+    }
+
     /// What could not be read or made sense of so far.
     pub fn problems(&self) -> Vec<memshed_heap::Problem> {
         self.problems.list()
@@ -418,6 +460,16 @@ impl<'m, M: Memory> Walk<'m, M> {
             static_strings: self.static_strings,
         };
         caches.all(free_lists)
+    }
+}
+
+/// Reads contents that are wanted and that finding objects does not read.
+fn touch<M: Memory>(visitor: &Visitor<'_, M>, found: &Found<'_, M>, options: WalkOptions) {
+    if options.values {
+        values::touch(visitor, found);
+    }
+    if options.duplicates {
+        Duplicates { visitor, found }.touch();
     }
 }
 

@@ -26,6 +26,8 @@ pub struct LookOptions {
     pub values: bool,
     /// Whether the edges are wanted.
     pub want_edges: bool,
+    /// Whether objects of equal contents are to be found.
+    pub duplicates: bool,
 }
 
 /// Told what is being done, so that somebody can watch.
@@ -66,10 +68,11 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         Python::open(program, &frozen).map_err(|error| look.frozen_error(&frozen, error))?;
     // Now, since it may end any time.
     let facts = look.facts(&process, python.version(), &uses)?;
-    let mut walk = look
+    let walk = look
         .find(&python, &frozen)
         .map_err(|error| look.frozen_error(&frozen, error))?;
     let around = look.around(&process, &walk, &frozen, uses)?;
+    let mut walk = walk.find_large(&around);
     // All that is needed has been read: from here on the process is on its own.
     let info = frozen.finish().map_err(|error| look.target_error(error))?;
     look.whole(&info)?;
@@ -83,6 +86,9 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         heap.edges = Some(walk.edges(&mut heap.strings, &|phase| look.phase(phase)));
         heap.code = walk.code(&mut heap.strings);
         heap.stacks = walk.stacks(&mut heap.strings);
+    }
+    if options.duplicates {
+        heap.duplicates = walk.duplicates(&heap.objects);
     }
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
@@ -203,7 +209,8 @@ impl Look<'_> {
                 let own = walk.interpreter_mappings();
                 let threads = process.threads();
                 let none = Residency::default();
-                let _ = Surroundings::read(live, uses.to_vec(), none, &own, threads);
+                let around = Surroundings::read(live, uses.to_vec(), none, &own, threads);
+                let _ = around.map(|around| walk.find_large(&around));
             }
         };
         session
@@ -253,6 +260,8 @@ impl Look<'_> {
         WalkOptions {
             still: true,
             values: self.options.values,
+            references: self.options.want_edges,
+            duplicates: self.options.duplicates,
         }
     }
 

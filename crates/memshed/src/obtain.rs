@@ -57,6 +57,7 @@ pub fn options(options: &LookArgs, want_edges: bool) -> LookOptions {
         max_stop: options.max_stop,
         values: options.values,
         want_edges,
+        duplicates: false,
     }
 }
 

@@ -35,6 +35,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
             "memshed-target",
             "memshed-heap",
             "memshed-cpython",
+            "memshed-analysis",
             "memshed-testing",
         ],
     ),

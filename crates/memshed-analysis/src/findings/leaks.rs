@@ -1,6 +1,6 @@
 //! All findings of a heap, and of the looks before it, in order of weight.
 
-use super::{Finding, FindingKind, cycles, fragmentation, growing, lost, native};
+use super::{Finding, FindingKind, cycles, fragmentation, growing, lost, native, standing};
 use crate::cohorts::Cohorts;
 use crate::garbage::garbage;
 use crate::graph::Graph;
@@ -10,6 +10,8 @@ use memshed_heap::Heap;
 /// A leak that accounts for less than one part in so many of what the greatest one does is left
 /// out.
 const MINOR: u64 = 10;
+/// So many looks tell what grows; with fewer, what holds most is told instead.
+const TELLING: usize = 4;
 /// Leaks that are told at most.
 const MOST_LEAKS: usize = 5;
 
@@ -21,7 +23,13 @@ pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
         let garbage = garbage(&graph);
         leaks.extend(lost::find(&graph, &garbage, cohorts));
         leaks.extend(cycles::find(&graph, &garbage, cohorts));
+        if cohorts.len() < TELLING {
+            leaks.extend(standing::large(&graph));
+        }
     }
+    leaks.extend(standing::caches(heap));
+    leaks.extend(standing::duplicates(heap));
+    leaks.extend(standing::unclosed(heap));
     let (leaks, others): (Vec<Finding>, Vec<Finding>) = leaks
         .into_iter()
         .partition(|finding| finding.kind.is_leak());

@@ -8,6 +8,7 @@ mod leaks;
 mod lost;
 mod native;
 mod sources;
+mod standing;
 mod words;
 
 pub use leaks::{any_of, findings};

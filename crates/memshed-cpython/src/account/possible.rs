@@ -48,6 +48,9 @@ pub(crate) struct Possible {
     pub(crate) sizes: FxHashMap<(Holder, NativeKind, u64), u64>,
     /// Who points at chunks with mappings of their own, by their number.
     pub(crate) mapped: FxHashMap<usize, Holder>,
+    /// Objects to which libraries' variables and blocks that C code holds refer, by their rows; once
+    /// for each reference. What is part of an object is left out: that has edges.
+    pub(crate) references: Vec<u32>,
 }
 
 /// Goes through what may point at unclaimed blocks.
@@ -59,12 +62,15 @@ pub(crate) struct Search<'a, 'm, M: Memory> {
     pub(crate) ledger: &'a Ledger<'a>,
     pub(crate) around: &'a Surroundings,
     pub(crate) interpreters: &'a [Interpreter],
+    /// Whether references to objects count.
+    pub(crate) references: bool,
 }
 
 /// What a search has come to.
 struct Progress {
     found: Possible,
-    queue: VecDeque<(Range, Holder)>,
+    /// What is to be looked through, for whom, and whether its references to objects count.
+    queue: VecDeque<(Range, Holder, bool)>,
     looked_through: u64,
 }
 
@@ -92,6 +98,9 @@ impl<M: Memory> Search<'_, '_, M> {
             if let Owner::Library(library, Part::Data | Part::ZeroedData) = piece.owner {
                 self.look_through(piece.range, Holder::Library(library), &mut progress);
                 self.drain(&mut progress);
+                if self.references {
+                    self.count_variables(piece.range, &mut progress);
+                }
             }
         }
         progress.found
@@ -131,7 +140,10 @@ impl<M: Memory> Search<'_, '_, M> {
                         PartKind::ModuleState | PartKind::CodeData | PartKind::Field(_)
                     );
                     if unknown && let Some(range) = self.whole(part.at) {
-                        progress.queue.push_back((range, holder));
+                        // A module's state is looked at for edges, and what code objects keep has
+                        // edges or is left from calls that have ended.
+                        let counts = matches!(part.kind, PartKind::Field(_));
+                        progress.queue.push_back((range, holder, counts));
                     }
                 });
             }
@@ -140,8 +152,11 @@ impl<M: Memory> Search<'_, '_, M> {
     }
 
     fn drain(&self, progress: &mut Progress) {
-        while let Some((range, holder)) = progress.queue.pop_front() {
+        while let Some((range, holder, counts)) = progress.queue.pop_front() {
             self.look_through(range, holder, progress);
+            if counts && self.references {
+                self.count_words(range, progress, |_| false);
+            }
         }
     }
 
@@ -164,6 +179,54 @@ impl<M: Memory> Search<'_, '_, M> {
         }
     }
 
+    /// Counts the objects to which the words of `range` refer, less those that are `known`
+    /// otherwise, by where they are.
+    fn count_words(
+        &self,
+        range: Range,
+        progress: &mut Progress,
+        mut known: impl FnMut(u64) -> bool,
+    ) {
+        let mut start = range.start.saturating_add(7) & !7;
+        while start < range.end {
+            let len = (range.end - start).min(PIECE);
+            let words = (self.visitor.reader).pointers(RemoteAddr(start), (len / 8) as usize);
+            for (at, word) in (start..).step_by(8).zip(words.into_iter().flatten()) {
+                if !known(at)
+                    && word.0 > 4096
+                    && let Some(row) = self.found.objects.rank(word.0)
+                {
+                    progress.found.references.push(row);
+                }
+            }
+            start = start.saturating_add(PIECE);
+        }
+    }
+
+    /// The same of a library's variables: what is an object among them has edges, and what of the
+    /// interpreter's state owns references is known.
+    fn count_variables(&self, range: Range, progress: &mut Progress) {
+        let layout = self.visitor.layout;
+        let states = self.interpreters.iter().flat_map(|interpreter| {
+            let threads = interpreter.threads.iter();
+            let threads = threads.map(|thread| (thread.at, layout.tstate.size));
+            threads.chain([(interpreter.at, layout.interp.size)])
+        });
+        let states: Vec<Range> = states
+            .map(|(at, size)| Range {
+                start: at.0,
+                end: at.0.saturating_add(size.into()),
+            })
+            .collect();
+        let mut end = 0;
+        self.count_words(range, progress, |at| {
+            if let Some(row) = self.found.objects.rank(at) {
+                end = end.max(at.saturating_add(self.objects.size.get(row as usize).max(16)));
+            }
+            at < end || states.iter().any(|state| state.contains(RemoteAddr(at)))
+        });
+    }
+
     /// Claims what begins at `at`, if something does that nobody has claimed.
     fn claim(&self, at: RemoteAddr, holder: Holder, progress: &mut Progress) {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
@@ -173,7 +236,9 @@ impl<M: Memory> Search<'_, '_, M> {
                     let key = (holder, NativeKind::Block, size.into());
                     *progress.found.sizes.entry(key).or_default() += 1;
                     let end = start + u64::from(size);
-                    progress.queue.push_back((Range { start, end }, holder));
+                    progress
+                        .queue
+                        .push_back((Range { start, end }, holder, true));
                 }
             }
             Place::Chunk(range) => {
@@ -186,7 +251,9 @@ impl<M: Memory> Search<'_, '_, M> {
                     let key = (holder, NativeKind::Chunk, range.len());
                     *progress.found.sizes.entry(key).or_default() += 1;
                     let end = range.end.min(start + MAX_BLOCK);
-                    progress.queue.push_back((Range { start, end }, holder));
+                    progress
+                        .queue
+                        .push_back((Range { start, end }, holder, true));
                 }
             }
             Place::Mapped(number, chunk) => {

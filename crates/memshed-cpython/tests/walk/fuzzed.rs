@@ -128,11 +128,15 @@ fn walk<M: Memory>(program: &Program, memory: &M) -> Option<Heap> {
     let python = Python::open(program.clone(), memory).ok()?;
     let options = WalkOptions {
         values: true,
+        duplicates: true,
         ..WalkOptions::default()
     };
     let mut walk = Walk::find(&python, memory, options, &|_| {}).ok()?;
     let mut heap = walk.heap(&Surroundings::default(), &|_| {});
     heap.edges = Some(walk.edges(&mut heap.strings, &|_| {}));
+    heap.code = walk.code(&mut heap.strings);
+    heap.stacks = walk.stacks(&mut heap.strings);
+    heap.duplicates = walk.duplicates(&heap.objects);
     let some: Vec<ObjectId> = (0..heap.objects.len() as u32)
         .step_by(7)
         .map(ObjectId)
@@ -206,6 +210,13 @@ pub fn assert_consistent(heap: &Heap) {
             .iter()
             .all(|of| (of.0 as usize) < heap.types.len())
     );
+    let object = |id: ObjectId| (id.0 as usize) < count;
+    assert!(heap.code.iter().all(|code| object(code.object)));
+    let mut calls = heap.stacks.iter().flat_map(|stack| &stack.calls);
+    assert!(calls.all(|call| object(call.code)));
+    assert!(heap.outer_references.iter().all(|(id, _)| object(*id)));
+    assert!(heap.outer_references.is_sorted_by(|a, b| a.0 < b.0));
+    assert!(heap.duplicates.iter().all(|one| object(one.object)));
     let generation = |&g: &u8| g <= 3 || g >= Objects::UNTRACKED - 1;
     assert!(heap.objects.generation.iter().all(generation));
 }

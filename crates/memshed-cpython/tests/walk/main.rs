@@ -2,6 +2,7 @@
 //! purpose. The memory is read through `/proc/PID/mem` while the process waits in a system call,
 //! so that these tests need no ptrace.
 
+mod duplicates;
 mod fuzzed;
 mod native;
 mod stacks;

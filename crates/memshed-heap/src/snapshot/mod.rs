@@ -1,8 +1,9 @@
 //! Snapshot files: a heap as a directory of Parquet tables that any engine opens.
 //!
 //! The directory holds `objects`, `edges` (optional), `types`, `strings`, `roots`, `pools`,
-//! `process` (one row), `generations`, `caches`, `memory` and `problems`, each as
-//! `NAME.parquet`, and a manifest, `snapshot.json`, with the format version, and rows, bytes and
+//! `blocks`, `sparse_parts`, `code`, `mentions`, `stacks`, `native`, `native_pointers`,
+//! `outer_references`, `duplicates`, `process` (one row), `generations`, `caches`, `memory` and
+//! `problems`, each as `NAME.parquet`, and a manifest, `snapshot.json`, with the format version, and rows, bytes and
 //! checksum of each table. Ids are row numbers: `edges.source`, `edges.target`, `roots.object`
 //! and `objects.holder` are values of `objects.object_id`; `objects.type_id` one of
 //! `types.type_id`. Numbers are signed, sizes in bytes, absent values null (`refcount` of an
@@ -19,10 +20,12 @@
 //!
 //! This module must not know where a heap came from, nor what is done with it.
 
+mod code;
 mod error;
 mod facts;
 mod file;
 mod manifest;
+mod native;
 mod place;
 mod read;
 mod table;

@@ -1,10 +1,12 @@
 //! Reading a snapshot. Everything in it is under suspicion: it may have been truncated, altered,
 //! or put together by somebody else.
 
+use super::code;
 use super::error::SnapshotError;
 use super::facts::{self, unsigned, unsigned_int};
 use super::file::{Batch, TableReader};
 use super::manifest::Manifest;
+use super::native;
 use super::table::Table;
 use super::words;
 use crate::heap::{Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};
@@ -47,6 +49,8 @@ pub fn read(path: &Path, edges: ReadEdges) -> Result<Heap, SnapshotError> {
     source.roots(&mut heap)?;
     source.pools(&mut heap)?;
     source.facts(&mut heap)?;
+    source.code(&mut heap)?;
+    source.native(&mut heap)?;
     source.values(&mut heap)?;
     if edges == ReadEdges::Load {
         heap.edges = source.edges(heap.objects.len(), &mut heap.strings)?;
@@ -264,6 +268,33 @@ impl Source<'_> {
             .scan(|batch| facts::read_problems(batch, &mut heap.snapshot.problems))
     }
 
+    fn code(&self, heap: &mut Heap) -> Result<(), SnapshotError> {
+        let objects = heap.objects.len() as u64;
+        let (strings, all) = (&mut heap.strings, &mut heap.code);
+        self.open(Table::Code)?
+            .scan(|batch| code::read_code(batch, objects, strings, all))?;
+        self.open(Table::Mentions)?
+            .scan(|batch| code::read_mentions(batch, strings, all))?;
+        let stacks = &mut heap.stacks;
+        self.open(Table::Stacks)?
+            .scan(|batch| code::read_stacks(batch, objects, strings, stacks))
+    }
+
+    fn native(&self, heap: &mut Heap) -> Result<(), SnapshotError> {
+        let objects = heap.objects.len() as u64;
+        let (strings, all) = (&mut heap.strings, &mut heap.native);
+        self.open(Table::Native)?
+            .scan(|batch| native::read_native(batch, strings, all))?;
+        self.open(Table::NativePointers)?
+            .scan(|batch| native::read_native_pointers(batch, strings, all))?;
+        let references = &mut heap.outer_references;
+        self.open(Table::OuterReferences)?
+            .scan(|batch| native::read_outer_references(batch, objects, references))?;
+        let duplicates = &mut heap.duplicates;
+        self.open(Table::Duplicates)?
+            .scan(|batch| native::read_duplicates(batch, objects, duplicates))
+    }
+
     fn values(&self, heap: &mut Heap) -> Result<(), SnapshotError> {
         if !self.manifest.values {
             return Ok(());
@@ -345,6 +376,11 @@ fn labels<'a>(
         Some(kind) => words::label(kind, name, value).map(Some),
         None => Ok(None),
     }))
+}
+
+/// The object with the number `id`, of `objects`.
+pub(super) fn object(id: i32, objects: u64) -> Result<ObjectId, String> {
+    optional_object(Some(id), objects)
 }
 
 fn optional_object(id: Option<i32>, objects: u64) -> Result<ObjectId, String> {

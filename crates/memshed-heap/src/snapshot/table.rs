@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 
 /// The version of the format; goes up when an older memshed would misread the tables.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Rows that are encoded or decoded at a time: bounds the memory for copies.
 pub(super) const BATCH_ROWS: usize = 128 * 1024;
@@ -29,6 +29,13 @@ pub(super) enum Table {
     Pools,
     Blocks,
     SparseParts,
+    Code,
+    Mentions,
+    Stacks,
+    Native,
+    NativePointers,
+    OuterReferences,
+    Duplicates,
     Process,
     Generations,
     Caches,
@@ -150,6 +157,50 @@ const BLOCKS: &[Column] = &[
     column("block_size", Int),
     column("blocks", Long),
 ];
+// Code objects.
+const CODE: &[Column] = &[
+    column("object", Int).delta(),
+    // the qualified name, where CPython keeps it
+    column("name", Word),
+    column("file", Word),
+    // its first line
+    column("line", Int),
+];
+// The global names and attributes that code mentions.
+const MENTIONS: &[Column] = &[column("object", Int).delta(), column("name", Word)];
+// The calls of threads, innermost first.
+const STACKS: &[Column] = &[
+    column("stack", Int).delta(),
+    column("thread", Word),
+    // null, as the line: the thread runs no code
+    column("code", Int).nullable(),
+    column("line", Int).nullable(),
+];
+// Memory in use that is no object's.
+const NATIVE: &[Column] = &[
+    column("native_id", Int).delta(),
+    column("kind", Text),
+    // null: nobody points at it
+    column("owner", Text).nullable(),
+    // 0: of various sizes
+    column("size", Long),
+    column("count", Long),
+    column("bytes", Long),
+];
+// Into which libraries a sample of it points.
+const NATIVE_POINTERS: &[Column] = &[
+    column("native_id", Int).delta(),
+    column("library", Text),
+    column("count", Int),
+];
+// References to objects that are no edges.
+const OUTER_REFERENCES: &[Column] = &[column("object", Int).delta(), column("count", Int)];
+// Objects of equal contents: one of them, how many, the bytes of all.
+const DUPLICATES: &[Column] = &[
+    column("object", Int),
+    column("count", Long),
+    column("bytes", Long),
+];
 // One row: the process, how it was looked at, its collector's switches, its pools in sum.
 const PROCESS: &[Column] = &[
     column("pid", Int),
@@ -226,7 +277,7 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 21] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
@@ -235,6 +286,13 @@ impl Table {
         Table::Pools,
         Table::Blocks,
         Table::SparseParts,
+        Table::Code,
+        Table::Mentions,
+        Table::Stacks,
+        Table::Native,
+        Table::NativePointers,
+        Table::OuterReferences,
+        Table::Duplicates,
         Table::Process,
         Table::Generations,
         Table::Caches,
@@ -263,6 +321,13 @@ impl Table {
             Table::Pools => ("pools", POOLS),
             Table::Blocks => ("blocks", BLOCKS),
             Table::SparseParts => ("sparse_parts", SPARSE_PARTS),
+            Table::Code => ("code", CODE),
+            Table::Mentions => ("mentions", MENTIONS),
+            Table::Stacks => ("stacks", STACKS),
+            Table::Native => ("native", NATIVE),
+            Table::NativePointers => ("native_pointers", NATIVE_POINTERS),
+            Table::OuterReferences => ("outer_references", OUTER_REFERENCES),
+            Table::Duplicates => ("duplicates", DUPLICATES),
             Table::Process => ("process", PROCESS),
             Table::Generations => ("generations", GENERATIONS),
             Table::Caches => ("caches", CACHES),

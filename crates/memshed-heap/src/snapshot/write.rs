@@ -1,9 +1,11 @@
 //! Writing a snapshot.
 
+use super::code;
 use super::error::SnapshotError;
 use super::facts;
 use super::file::TableWriter;
 use super::manifest::Manifest;
+use super::native;
 use super::place::{Existing, Place};
 use super::table::{BATCH_ROWS, Table};
 use super::words::{LabelColumns, NameColumn, dictionary};
@@ -113,6 +115,24 @@ impl SnapshotWriter {
             }
             Ok(())
         })?;
+        self.table(Table::Code, |table| code::write_code(table, heap))?;
+        self.table(Table::Mentions, |table| code::write_mentions(table, heap))?;
+        self.table(Table::Stacks, |table| code::write_stacks(table, heap))?;
+        self.table(Table::Native, |table| {
+            table.write(native::native(&heap.native, &heap.strings))
+        })?;
+        self.table(Table::NativePointers, |table| {
+            table.write(native::native_pointers(&heap.native, &heap.strings))
+        })?;
+        self.table(Table::OuterReferences, |table| {
+            for references in heap.outer_references.chunks(BATCH_ROWS) {
+                table.write(native::outer_references(references))?;
+            }
+            Ok(())
+        })?;
+        self.table(Table::Duplicates, |table| {
+            table.write(native::duplicates(&heap.duplicates))
+        })?;
         self.table(Table::Process, |table| table.write(facts::process(heap)))?;
         self.table(Table::Generations, |table| {
             table.write(facts::generations(&heap.gc))
@@ -193,6 +213,27 @@ impl SnapshotWriter {
         }
         if !heap.sparse_parts.iter().all(|part| object(part.owner)) {
             return Err(self.unwritable("a part belongs to no object"));
+        }
+        let code = &heap.code;
+        if !code.iter().all(|one| object(one.object)) {
+            return Err(self.unwritable("code is no object"));
+        }
+        if !code.is_sorted_by(|a, b| a.object < b.object) {
+            return Err(self.unwritable("its code is not sorted by object"));
+        }
+        let mut calls = heap.stacks.iter().flat_map(|stack| &stack.calls);
+        if !calls.all(|call| object(call.code)) {
+            return Err(self.unwritable("a call runs no code"));
+        }
+        let references = &heap.outer_references;
+        if !references.iter().all(|(id, _)| object(*id)) {
+            return Err(self.unwritable("a reference leads to no object"));
+        }
+        if !references.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(self.unwritable("its references are not sorted by object"));
+        }
+        if !heap.duplicates.iter().all(|one| object(one.object)) {
+            return Err(self.unwritable("a duplicate is no object"));
         }
         let previews = heap.previews.as_deref().unwrap_or_default();
         if !previews.iter().all(|preview| object(preview.object)) {

@@ -96,7 +96,7 @@ fn foreign_things_are_no_snapshots() {
         "[2]",
         "{\"format\": -1}",
         "{\"format\": 0}",
-        "{\"format\": 2}",
+        "{\"format\": 3}",
     ] {
         fs::write(directory.join("snapshot.json"), text).expect("a manifest");
         assert!(snapshot::is_snapshot(&directory));
@@ -126,12 +126,12 @@ fn a_later_format_is_told() {
     let path = written(&scratch);
     let manifest = path.join("snapshot.json");
     let text = fs::read_to_string(&manifest).expect("read");
-    let later = text.replace("\"format\": 2", "\"format\": 3, \"new\": []");
+    let later = text.replace("\"format\": 3", "\"format\": 4, \"new\": []");
     assert_ne!(later, text);
     fs::write(&manifest, later).expect("written");
     let error = snapshot::read(&path, ReadEdges::Load).expect_err("later");
     assert!(
-        matches!(error, SnapshotError::OtherFormat { found: 3, .. }),
+        matches!(error, SnapshotError::OtherFormat { found: 4, .. }),
         "{error}"
     );
     assert_eq!(error.hint(), Some("upgrade memshed"));

@@ -1,9 +1,10 @@
 //! Heaps for the tests: random ones, a small known one, and comparison.
 
 use memshed_heap::{
-    BlockKind, BlockUse, Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind,
-    MemoryPart, Method, ObjectId, Objects, Pools, Preview, Problem, Process, Releasable, Root,
-    RootKind, Sizes, SnapshotInfo, SparsePart, StringId, Type, TypeId,
+    BlockKind, BlockUse, Cache, Call, Code, Container, Duplicate, Edges, Gc, Generation, Heap,
+    Label, LabelKind, MemoryPart, Method, NativeKind, NativeUse, ObjectId, Objects, Pools, Preview,
+    Problem, Process, Releasable, Root, RootKind, Sizes, SnapshotInfo, SparsePart, Stack, StringId,
+    Type, TypeId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -28,9 +29,11 @@ pub fn heap() -> impl Strategy<Value = Heap> {
         vec((any::<u16>(), any::<u16>(), label()), 0..200),
         vec((any::<u16>(), 0usize..6, any::<u16>()), 0..8),
         vec((0..1u64 << 48, any::<[u16; 4]>()), 0..5),
+        vec((any::<[u16; 3]>(), vec(any::<u16>(), 0..5)), 0..8),
+        vec((0usize..5, any::<[u16; 4]>(), bytes()), 0..5),
     );
     (tables, facts(), any::<bool>()).prop_map(|(tables, facts, with_edges)| {
-        let (names, types, rows, edges, roots, pools) = tables;
+        let (names, types, rows, edges, roots, pools, code, native) = tables;
         let mut heap = facts;
         for name in &names {
             heap.strings.intern(name);
@@ -84,6 +87,46 @@ pub fn heap() -> impl Strategy<Value = Heap> {
             })
             .collect();
         heap.roots.sort_by_key(|root| root.object);
+        for ([row, name, line], mentions) in code.into_iter().filter(|_| count > 0) {
+            heap.stacks.push(Stack {
+                thread: string(name),
+                calls: mentions
+                    .iter()
+                    .map(|&n| Call {
+                        code: object(n),
+                        line: u32::from(n) << 15,
+                    })
+                    .collect(),
+            });
+            heap.outer_references.push((object(line), name.into()));
+            heap.duplicates.push(Duplicate {
+                object: object(name),
+                count: line.into(),
+                bytes: u64::from(row) << 40,
+            });
+            heap.code.push(Code {
+                object: object(row),
+                name: string(name),
+                file: string(line),
+                line: line.into(),
+                mentions: mentions.into_iter().map(string).collect(),
+            });
+        }
+        heap.code.sort_by_key(|code| code.object);
+        heap.code.dedup_by_key(|code| code.object);
+        heap.outer_references.sort_unstable();
+        heap.outer_references.dedup_by_key(|one| one.0);
+        heap.native = native
+            .into_iter()
+            .map(|(kind, [owner, number, ..], bytes)| NativeUse {
+                kind: NativeKind::ALL[kind],
+                owner: (owner % 3 > 0).then(|| string(owner)),
+                size: bytes / 3,
+                count: number.into(),
+                bytes,
+                points_into: (0..owner % 4).map(|n| (string(n), n.into())).collect(),
+            })
+            .collect();
         for (address, [arena, block_size, used, capacity]) in pools {
             heap.pool_table.address.push(address);
             heap.pool_table.arena.push(arena.into());
@@ -280,6 +323,11 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(found.memory, expected.memory);
     assert_eq!(found.blocks, expected.blocks);
     assert_eq!(found.sparse_parts, expected.sparse_parts);
+    assert_eq!(found.code, expected.code);
+    assert_eq!(found.stacks, expected.stacks);
+    assert_eq!(found.native, expected.native);
+    assert_eq!(found.outer_references, expected.outer_references);
+    assert_eq!(found.duplicates, expected.duplicates);
     assert_eq!(found.types, expected.types);
     assert_eq!(found.roots, expected.roots);
     assert_eq!(found.names, expected.names);
@@ -402,6 +450,7 @@ pub fn example(count: u32) -> Heap {
     };
     let previewed = [(0, None), (0, Some(7)), (count - 1, None)];
     heap.previews = Some(previewed.map(preview).to_vec());
+    explanations(&mut heap, &names);
     heap.names.insert(ObjectId(0), names[6]);
     heap.roots.push(Root {
         object: ObjectId(0),
@@ -410,6 +459,38 @@ pub fn example(count: u32) -> Heap {
     });
     heap.edges = Some(edges);
     heap
+}
+
+/// Fills in what explains a heap.
+fn explanations(heap: &mut Heap, names: &[StringId]) {
+    heap.code.push(Code {
+        object: ObjectId(1),
+        name: names[4],
+        file: names[5],
+        line: 12,
+        mentions: vec![names[6], names[0]],
+    });
+    heap.stacks.push(Stack {
+        thread: names[6],
+        calls: vec![Call {
+            code: ObjectId(1),
+            line: 13,
+        }],
+    });
+    heap.native.push(NativeUse {
+        kind: NativeKind::Chunk,
+        owner: Some(names[3]),
+        size: 1008,
+        count: 3,
+        bytes: 3024,
+        points_into: vec![(names[5], 2)],
+    });
+    heap.outer_references.push((ObjectId(0), 2));
+    heap.duplicates.push(Duplicate {
+        object: ObjectId(1),
+        count: 5,
+        bytes: 400,
+    });
 }
 
 /// An empty directory of this test's own, removed with all that is in it.

@@ -1,5 +1,6 @@
 //! The command as users meet it: through its binary.
 
+mod audit;
 mod errors;
 mod launch;
 mod machine;
