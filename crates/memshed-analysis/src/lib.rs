@@ -5,12 +5,12 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+mod audit;
 mod cohorts;
 mod components;
 mod diff;
 mod dominators;
 mod expressions;
-mod audit;
 mod findings;
 mod garbage;
 mod graph;
@@ -30,6 +30,7 @@ pub mod units;
 pub mod what;
 mod why;
 
+pub use audit::{Audit, Grown, ReferenceGrowth, Sum, Unexplained, audit, audit_growth};
 pub use cohorts::{Cohorts, Look, NativeKey, Running};
 pub use components::{Components, components};
 pub use diff::{Diff, Lives, PlaceChange, Tally, TypeChange, diff, growth};
@@ -41,8 +42,6 @@ pub use garbage::{
 };
 pub use graph::Graph;
 pub use growth::{Ages, Place, places};
-pub use audit::{Audit, Grown, ReferenceGrowth, Sum, Unexplained, audit, audit_growth};
-pub use findings::{Confidence, Finding, FindingKind, Location};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
 pub use paths::{MergedPath, Paths, merged_paths, paths};

@@ -3,13 +3,14 @@
 
 use super::words::items;
 use super::{Confidence, Finding, FindingKind, native, sources};
+use crate::audit::audit;
 use crate::cohorts::Cohorts;
 use crate::garbage::Garbage;
 use crate::graph::Graph;
 use crate::growth::Ages;
 use crate::type_name;
 use crate::units::bytes as amount;
-use memshed_heap::{Heap, LabelKind, ObjectId, Objects};
+use memshed_heap::{Heap, LabelKind};
 use rustc_hash::FxHashMap;
 
 /// What takes fewer bytes is not worth a finding.
@@ -18,16 +19,12 @@ const LEAST_BYTES: u64 = 32 * 1024;
 /// Objects of one type that something unknown refers to, and what hangs on them alone.
 #[derive(Clone, Debug, Default)]
 struct Lost {
-    /// The objects themselves.
-    roots: u64,
-    /// Those that were new since the first look.
+    /// The objects themselves, those that were new since the first look.
     new: u64,
     /// All that hangs on them, by age.
     ages: Ages,
     /// Their types: count and bytes of what is new.
     types: FxHashMap<String, (u64, u64)>,
-    /// References more than there are referrers.
-    references: u64,
     /// How many of the new ones nothing at all refers to.
     alone: u64,
 }
@@ -59,57 +56,27 @@ fn is_turnover(cohorts: &Cohorts, name: &str, lost: &Lost) -> bool {
     last.saturating_sub(first) * 5 < lost.new * 2
 }
 
-/// References to an object that no edge and no state of the interpreter explains.
-fn unexplained(graph: &Graph<'_>, object: ObjectId) -> u64 {
-    let heap = graph.heap();
-    let count = heap.objects.refcount.get(object.0 as usize).copied();
-    let count = count.unwrap_or(0);
-    if count == Objects::IMMORTAL {
-        return 0;
-    }
-    let inner: u64 = graph
-        .referrers(object)
-        .iter()
-        .map(|&source| {
-            let edges = graph.edges_of(source);
-            edges.filter(|(target, _)| *target == object).count() as u64
-        })
-        .sum();
-    let outer = heap
-        .outer_references
-        .binary_search_by_key(&object, |(object, _)| *object)
-        .map_or(0, |row| heap.outer_references[row].1);
-    u64::from(count).saturating_sub(inner + u64::from(outer))
-}
-
 /// What is lost, by the type of what something unknown refers to.
 fn lost(graph: &Graph<'_>, garbage: &Garbage, cohorts: &Cohorts) -> Vec<(String, Lost)> {
     let heap = graph.heap();
     let reached = graph.reached();
-    let count = graph.len() as u32;
     let is_garbage = |o| garbage.collectable.contains(o) || garbage.rest.contains(o);
-    let lost = |&o: &ObjectId| !reached.contains(o) && !is_garbage(o);
-    let unreached = || (0..count).map(ObjectId).filter(lost);
     let mut visited = vec![false; graph.len()];
     let mut by_type: FxHashMap<&str, Lost> = FxHashMap::default();
-    let mut roots: Vec<(ObjectId, u64)> = Vec::new();
-    for object in unreached() {
-        let more = unexplained(graph, object);
-        if more > 0 {
-            visited[object.0 as usize] = true;
-            roots.push((object, more));
-        }
+    let mut roots = audit(heap).objects;
+    roots.retain(|one| !reached.contains(one.object) && !is_garbage(one.object));
+    for one in &roots {
+        visited[one.object.0 as usize] = true;
     }
     // What hangs on several counts for the first.
     let mut stack = Vec::new();
-    for (root, more) in roots {
+    for one in &roots {
+        let root = one.object;
         let name = type_name(heap, root);
         let lost = by_type.entry(name).or_default();
         let new = cohorts.born(root) > 0;
-        lost.roots += 1;
         lost.new += u64::from(new);
-        lost.references += more;
-        lost.alone += u64::from(new && graph.referrers(root).is_empty());
+        lost.alone += u64::from(new && one.is_alone());
         stack.push(root);
         while let Some(object) = stack.pop() {
             let born = cohorts.born(object);
