@@ -111,6 +111,7 @@ const EXPLAIN: &[Row] = &[
     ("planted", explain::planted::measure),
     ("dominators", explain::dominators::measure),
     ("garbage", explain::garbage::measure),
+    ("audit", explain::audit::measure),
     ("speed", explain::speed::measure),
     ("bad-input", explain::bad_input::measure),
 ];

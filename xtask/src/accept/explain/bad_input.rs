@@ -189,16 +189,18 @@ fn torn(ground: &Ground) -> Result<String> {
         let target = Target::python(&python.path, &ground.program("torn.py"), &[])?;
         target.expect("ready", Duration::from_secs(60))?;
         let pid = target.pid().to_string();
-        let into = ground.scratch("torn")?.join("snapshot");
+        let directory = ground.scratch("torn")?;
+        let (into, later) = (directory.join("snapshot"), directory.join("later"));
         look::snapshot(ground, target.pid(), &into)?;
+        look::snapshot(ground, target.pid(), &later)?;
         for args in [
             &["leaks", &pid, "--for", "3"][..],
             &["leaks", text(&into)?],
-            &["leaks", text(&into)?, text(&into)?],
+            &["leaks", text(&into)?, text(&later)?],
             &["why", text(&into)?, "__main__.Plain"],
             &["why", text(&into)?, "__main__.kept"],
             &["why", text(&into)?, "list"],
-            &["diff", text(&into)?, text(&into)?],
+            &["diff", text(&into)?, text(&later)?],
         ] {
             let output = memshed(ground, args)?;
             let on_what = || format!("memshed {} on {}", args[0], python.label());
@@ -230,7 +232,7 @@ fn different(ground: &Ground) -> Result<String> {
         let output = memshed(ground, &[verb, text(&one)?, text(&other)?])?;
         told.push(either(&output).context(verb)?);
         let words = said(&output)?.to_lowercase();
-        let says_so = ["different", "not the same", "not of the same"];
+        let says_so = ["different", "another process", "another program"];
         ensure!(
             says_so.iter().any(|word| words.contains(word)),
             "{verb} does not say that the programs are different ones: {words}"

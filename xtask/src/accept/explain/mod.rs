@@ -2,6 +2,7 @@
 //! that have none.
 
 pub mod ask;
+pub mod audit;
 pub mod bad_input;
 pub mod dominators;
 pub mod garbage;
