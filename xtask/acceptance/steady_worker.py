@@ -109,6 +109,8 @@ def wait_for(job):
 def work():
     database = sqlite3.connect(":memory:")
     database.execute("create table results (number integer primary key, result text)")
+    # All rows that there will ever be.
+    database.executemany("insert into results values (?, ?)", ((n, "0" * 64) for n in range(500)))
     while True:
         run(jobs.get(), database)
 
