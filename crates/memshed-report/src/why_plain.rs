@@ -288,8 +288,9 @@ fn next(view: &WhyView) -> Option<String> {
     }
     let target = quoted(&view.request.target);
     let way = best(view)?;
-    let module = way.steps.first()?.type_name == "module";
-    let container = way.container.as_ref().filter(|_| !module)?;
+    let step = way.steps.get(at(view, way, common(view)))?;
+    let container = step.expression.as_ref();
+    let container = container.filter(|_| step.type_name != "module")?;
     Some(format!(
         "Next: `memshed why {target} {}` shows what keeps that in turn.",
         quoted(&harmless(container))
