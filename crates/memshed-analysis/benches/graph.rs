@@ -1,11 +1,12 @@
 //! Times the graph analyses and measures their memory, on synthetic heaps of 5 and 20 million
-//! objects with three references each: `cargo bench -p memshed-analysis --bench graph [MILLIONS]`.
+//! objects with three references each: `cargo bench -p memshed-analysis --bench graph [MILLIONS | SNAPSHOT]`.
 //!
 //! Half of the objects are known to the collector; 1 in 100 is garbage, in cycles of two. Of the
 //! references to an object, one is from its holder, mostly a neighbour, since what is made together
 //! lies together in real heaps, too; one it has itself to a type, and one to a shared object.
 
-use memshed_analysis::{Dominators, Graph, garbage};
+use memshed_analysis::{Dominators, Graph, ObjectSet, garbage, merged_paths};
+use memshed_heap::snapshot::{ReadEdges, read};
 use memshed_heap::{
     Edges, Heap, Label, LabelKind, ObjectId, Objects, Root, RootKind, Type, TypeId,
 };
@@ -147,28 +148,57 @@ fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
 }
 
 fn main() {
-    let wanted = std::env::args()
+    let mut arguments = std::env::args()
         .skip(1)
-        .find_map(|word| word.parse::<u32>().ok());
-    let sizes = wanted.map_or(vec![5, 20], |millions| vec![millions]);
+        .filter(|word| !word.starts_with("--"));
+    let sizes = match arguments.next().map(|word| (word.parse::<u32>(), word)) {
+        Some((Ok(millions), _)) => vec![millions],
+        Some((Err(_), path)) => {
+            let heap = timed("reading", || read(path.as_ref(), ReadEdges::Load));
+            return analyses(&heap.expect("a snapshot"));
+        }
+        None => vec![5, 20],
+    };
     for millions in sizes {
         let heap = heap(millions * 1_000_000);
         // The peak of making the heap does not count.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
-        let edges = heap.edges.as_ref().map_or(0, |edges| edges.target.len());
-        let threads = rayon::current_num_threads();
-        println!("{millions} M objects, {edges} references, {threads} threads");
-        println!("  the heap: {} MB", memory("VmRSS"));
-        let Some(graph) = timed("graph", || Graph::new(&heap)) else {
-            continue;
-        };
-        let tree = timed("dominators", || Dominators::new(&graph));
-        let found = timed("garbage", || garbage(&graph));
-        println!(
-            "  {} objects below the top; {} garbage, {} kinds of cycles",
-            tree.top().len(),
-            found.collectable.len(),
-            found.groups.len()
-        );
+        analyses(&heap);
     }
+}
+
+fn analyses(heap: &Heap) {
+    println!(
+        "{} objects, {} references, {} threads; the heap: {} MB",
+        heap.objects.len(),
+        heap.edges.as_ref().map_or(0, |edges| edges.target.len()),
+        rayon::current_num_threads(),
+        memory("VmRSS"),
+    );
+    let Some(graph) = timed("graph", || Graph::new(heap)) else {
+        return;
+    };
+    let tree = timed("dominators", || Dominators::new(&graph));
+    let found = timed("garbage", || garbage(&graph));
+    println!(
+        "  {} objects below the top; {} garbage, {} kinds of cycles",
+        tree.top().len(),
+        found.collectable.len(),
+        found.groups.len()
+    );
+    let mut counts = vec![0u32; heap.types.len()];
+    for id in &heap.objects.type_id {
+        counts[id.0 as usize] += 1;
+    }
+    let commonest = counts.iter().enumerate().max_by_key(|(_, count)| **count);
+    let mut members = ObjectSet::new(graph.len());
+    for (object, id) in (0..).zip(&heap.objects.type_id) {
+        if commonest.is_some_and(|(row, _)| row == id.0 as usize) {
+            members.insert(ObjectId(object));
+        }
+    }
+    let merged = timed("merged paths of the commonest type", || {
+        merged_paths(&graph, &members)
+    });
+    println!("  {} objects, {} places", members.len(), merged.len());
 }

@@ -4,8 +4,8 @@
 //! Rows of words with a space between, addresses in hexadecimal with `0x`:
 //! - `object ADDRESS DOMINATOR BYTES RETAINED`: an object, its immediate dominator (`0x0` where that is
 //!   the top), its own bytes, and its retained ones;
-//! - `entry ADDRESS`: an object directly below the top because it is a root (other children of the
-//!   top are held in several ways, or not reached by a root);
+//! - `entry ADDRESS`: an object that the top refers to: a root, or one that C code holds, or one of a
+//!   cycle that nothing leads to. With these and the edges, dominators can be computed elsewhere;
 //! - `edge SOURCE TARGET`, with `--edges`: a strong reference, as often as there are;
 //! - `garbage ADDRESS TYPE`: an object that the collector would find (`gc.DEBUG_SAVEALL`);
 //! - `# …`: groups of cycles, in words.
@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    for &root in graph.roots() {
-        writeln!(out, "entry {:#x}", address(root))?;
+    for entry in graph.entries().iter() {
+        writeln!(out, "entry {:#x}", address(entry))?;
     }
     let found = garbage(&graph);
     for object in found.collectable.iter() {

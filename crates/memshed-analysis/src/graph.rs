@@ -88,6 +88,13 @@ impl<'h> Graph<'h> {
         &self.reached
     }
 
+    /// The objects that are alive, or at least there, by themselves, as dominators are computed: the
+    /// roots, what C code holds, and one object of each cycle that nothing else leads to (see
+    /// [`crate::Dominators`]).
+    pub fn entries(&self) -> &ObjectSet {
+        &self.search.entries
+    }
+
     /// A search of all objects.
     pub(crate) fn search(&self) -> &Search {
         &self.search

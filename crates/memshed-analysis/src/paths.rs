@@ -12,8 +12,12 @@ use std::hash::{Hash, Hasher};
 
 /// Referrers of an object that are looked at, at most.
 const MAX_REFERRERS: usize = 10_000;
-/// Objects that are looked at, at most, to find another way from a root to a referrer.
+/// References on the ways to them, at most, that are followed in all.
+const MAX_STEPS: usize = 20_000_000;
+/// References that are followed, at most, to find other ways from a root to referrers: to one, and
+/// in all.
 const MAX_DETOUR: usize = 100_000;
+const MAX_DETOURS: usize = 2_000_000;
 
 /// The ways from roots to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,7 @@ pub fn paths(graph: &Graph<'_>, object: ObjectId, limit: usize) -> Paths {
     }
     // Detours are looked for only as far as they are wanted: they cost more than the known ways.
     let mut cut_off = Vec::new();
+    let mut steps_left = MAX_STEPS;
     for &referrer in referrers.iter().take(MAX_REFERRERS) {
         if referrer == object {
             in_cycles += 1;
@@ -47,6 +52,7 @@ pub fn paths(graph: &Graph<'_>, object: ObjectId, limit: usize) -> Paths {
         }
         match holders::climb(heap, referrer) {
             Some((steps, first)) => {
+                steps_left = steps_left.saturating_sub(steps.len());
                 let through = first == object || steps.iter().any(|step| step.source == object);
                 if through || !graph.reached().contains(referrer) {
                     cut_off.push(referrer);
@@ -56,9 +62,18 @@ pub fn paths(graph: &Graph<'_>, object: ObjectId, limit: usize) -> Paths {
             }
             None => cut_off.push(referrer),
         }
+        // Only the shortest are wanted, and each may have millions of steps.
+        if found.len() > limit.saturating_mul(2).max(64) {
+            found.sort_by_key(|(steps, _)| steps.len());
+            found.truncate(limit);
+        }
+        if steps_left == 0 {
+            break;
+        }
     }
+    let mut looks_left = MAX_DETOURS;
     for referrer in cut_off {
-        match detour(graph, referrer, object) {
+        match detour(graph, referrer, object, &mut looks_left) {
             Some((steps, first)) if found.len() < limit.max(1) => {
                 found.push((extended(graph, steps, referrer, object), first));
             }
@@ -100,10 +115,16 @@ fn extended(
 
 /// The shortest way from a root, or from what C code holds, to `object`, without going through
 /// `avoided`: backwards from the object, breadth first. `None` if there is none, or it is too far.
-fn detour(graph: &Graph<'_>, object: ObjectId, avoided: ObjectId) -> Option<(Vec<Step>, ObjectId)> {
+fn detour(
+    graph: &Graph<'_>,
+    object: ObjectId,
+    avoided: ObjectId,
+    looks_left: &mut usize,
+) -> Option<(Vec<Step>, ObjectId)> {
     let mut next = FxHashMap::default();
     next.insert(object, ObjectId::NONE);
     let mut queue = VecDeque::from([object]);
+    let most = MAX_DETOUR.min(*looks_left);
     let mut looked_at = 0;
     while let Some(at) = queue.pop_front() {
         let is_root = graph.roots().binary_search(&at).is_ok();
@@ -118,7 +139,8 @@ fn detour(graph: &Graph<'_>, object: ObjectId, avoided: ObjectId) -> Option<(Vec
         }
         for &source in graph.referrers(at) {
             looked_at += 1;
-            if looked_at > MAX_DETOUR {
+            *looks_left = looks_left.saturating_sub(1);
+            if looked_at > most {
                 return None;
             }
             if source != avoided && !next.contains_key(&source) {

@@ -201,12 +201,7 @@ impl<M: Memory> Visitor<'_, M> {
         let Some(dict) = Dict::read(self.reader, self.layout, at)? else {
             return Err(ReadError::Unmapped(at));
         };
-        // From 3.13 on a `__dict__` may show the values that lie in its instance: these are the
-        // instance's references, and told of it (Objects/dictobject.c, `dict_traverse`).
-        if let Some(embedded) = self.layout.dict_values.embedded
-            && !dict.values.is_null()
-            && self.reader.u8(dict.values.add(embedded.into()))? != 0
-        {
+        if self.is_embedded(dict.values)? && !self.is_tracked(at)? {
             return Ok(());
         }
         dict.for_each(self.reader, self.layout, |position, key, value| {
@@ -478,7 +473,15 @@ impl<M: Memory> Visitor<'_, M> {
             DictPlace::None => return Ok(()),
             DictPlace::Managed => {
                 let (dict, values) = self.managed_dict(at, info)?;
-                if !values.is_null() {
+                // A dictionary that shows the instance's values owns the references in their place.
+                let shown = !dict.is_null()
+                    && self.is_embedded(values)?
+                    && self.is_tracked(dict)?
+                    && self
+                        .reader
+                        .pointer(dict.add(self.layout.dict.ma_values.into()))?
+                        == values;
+                if !values.is_null() && !shown {
                     self.values(values, info.cached_keys, sink)?;
                 }
                 dict

@@ -94,6 +94,8 @@ pub(super) struct Knot<'g, 'h> {
     dict_of: FxHashMap<ObjectId, ObjectId>,
     /// Tuples that are part of a class or a function, not data.
     parts: FxHashSet<ObjectId>,
+    /// Containers of arguments: to the function, exception or the like that has them, and the field.
+    arguments: FxHashMap<ObjectId, (ObjectId, Label)>,
 }
 
 /// A reference to break, and how it is labelled.
@@ -118,6 +120,7 @@ impl<'g, 'h> Knot<'g, 'h> {
         }
         let mut dict_of = FxHashMap::default();
         let mut parts = FxHashSet::default();
+        let mut arguments = FxHashMap::default();
         for &source in members {
             for (target, label) in graph.edges_of(source) {
                 if label.kind() != LabelKind::Field || !set.contains(target) {
@@ -130,6 +133,9 @@ impl<'g, 'h> Knot<'g, 'h> {
                     Some("__mro__" | "__bases__" | "__closure__" | "tp_cache") => {
                         parts.insert(target);
                     }
+                    Some("__defaults__" | "__kwdefaults__" | "args" | "kw") => {
+                        arguments.insert(target, (source, label));
+                    }
                     _ => {}
                 }
             }
@@ -140,6 +146,7 @@ impl<'g, 'h> Knot<'g, 'h> {
             set,
             dict_of,
             parts,
+            arguments,
         }
     }
 
@@ -160,6 +167,9 @@ impl<'g, 'h> Knot<'g, 'h> {
     /// What a reference is like: an entry of an instance's `__dict__` is an attribute of it.
     fn key(&self, edge: &Step) -> Key<'h> {
         let heap = self.graph.heap();
+        if let Some(&(owner, label)) = self.arguments.get(&edge.source) {
+            return (type_name(heap, owner), label, type_name(heap, edge.object));
+        }
         let owner = self.dict_of.get(&edge.source);
         let label = match (owner, edge.label.name()) {
             (Some(_), Some(name)) => Label::named(LabelKind::Attribute, name),
@@ -246,6 +256,8 @@ impl<'g, 'h> Knot<'g, 'h> {
             LabelKind::Closure => 45,
             LabelKind::Field if name == "cell_contents" => 30,
             LabelKind::Field if name == "__traceback__" => 28,
+            LabelKind::Field if matches!(target, "tuple" | "dict") => 0,
+            LabelKind::Field if name.ends_with("defaults__") || name == "args" => 25,
             LabelKind::Field if name.starts_with("__") || name.starts_with("tp_") => 0,
             LabelKind::Field => 12,
             LabelKind::Key => 15,
@@ -291,6 +303,7 @@ impl<'g, 'h> Knot<'g, 'h> {
                 remedy,
                 breaks_all,
                 points_back,
+                code: self.code(&alike.edge),
                 example: (
                     self.dict_of
                         .get(&alike.edge.source)
@@ -300,6 +313,35 @@ impl<'g, 'h> Knot<'g, 'h> {
                 ),
             },
             edge: alike.edge,
+        }
+    }
+
+    /// The code object that has to do with a reference.
+    fn code(&self, edge: &Step) -> Option<ObjectId> {
+        let graph = self.graph;
+        let held_by = |object: ObjectId, names: &'static [&str]| {
+            let mut edges = graph.edges_of(object);
+            let edge = edges.find(|(_, label)| names.iter().any(|n| is_field(graph, *label, n)));
+            edge.map(|(target, _)| target)
+        };
+        let of_frame = |frame| held_by(frame, &["f_code", "gi_code"]);
+        let of_function = |function| held_by(function, &["__code__"]);
+        let kind = |object| type_name(graph.heap(), object);
+        match (kind(edge.source), kind(edge.object)) {
+            ("frame", _) => of_frame(edge.source),
+            ("generator" | "coroutine" | "async_generator", _) => {
+                let frame = held_by(edge.source, &["gi_frame"]);
+                of_frame(edge.source).or_else(|| of_frame(frame?))
+            }
+            ("cell", _) => {
+                let tuples = graph.referrers(edge.source).iter();
+                let mut closures = tuples.filter(|tuple| self.parts.contains(tuple));
+                let functions = graph.referrers(*closures.next()?).iter();
+                functions.copied().find_map(of_function)
+            }
+            (_, "method") => of_function(held_by(edge.object, &["__func__"])?),
+            (_, "function") => of_function(edge.object),
+            _ => None,
         }
     }
 

@@ -128,6 +128,9 @@ pub struct Cut {
     pub breaks_all: bool,
     /// Whether the name or the numbers say that it points back, from a part to its whole.
     pub points_back: bool,
+    /// The code object that has to do with it: of the function whose local or closure variable it
+    /// is, or of the function or bound method referred to.
+    pub code: Option<ObjectId>,
     /// Such a reference: the objects that refer and are referred to.
     pub example: (ObjectId, ObjectId),
 }

@@ -236,6 +236,10 @@ fn a_bound_method_of_the_object_that_has_it() {
     let (button, method) = (w.object("app.Button"), w.object("method"));
     w.attribute(button, "on_click", method);
     w.field(method, "__self__", button);
+    let (function, code) = (w.object("function"), w.untracked("code"));
+    w.root(function);
+    w.field(method, "__func__", function);
+    w.field(function, "__code__", code);
     let group = w.group();
     let cut = group.cut.unwrap();
     assert_eq!(
@@ -243,6 +247,7 @@ fn a_bound_method_of_the_object_that_has_it() {
         "app.Button.on_click -> bound method of app.Button"
     );
     assert_eq!(cut.remedy, Remedy::WeakMethod);
+    assert_eq!(cut.code, Some(code));
     assert_eq!(
         group.cycle.to_string(),
         "a app.Button that no root reaches → .on_click.__self__"
@@ -258,9 +263,40 @@ fn an_exception_that_its_own_frame_holds() {
     w.field(traceback, "tb_frame", frame);
     let local = w.maker.named(LabelKind::Local, "problem");
     w.refer(frame, local, error);
+    let code = w.untracked("code");
+    w.field(frame, "f_code", code);
     let cut = w.group().cut.unwrap();
     assert_eq!(cut.to_string(), "frame.<local problem> -> ValueError");
     assert_eq!(cut.remedy, Remedy::Delete);
+    assert_eq!(cut.code, Some(code));
+}
+
+#[test]
+fn a_function_that_its_own_closure_holds() {
+    let mut w = World::new();
+    let (function, tuple) = (w.object("function"), w.object("tuple"));
+    let (cell, code) = (w.object("cell"), w.untracked("code"));
+    w.field(function, "__closure__", tuple);
+    w.index(tuple, 0, cell);
+    w.field(cell, "cell_contents", function);
+    w.field(function, "__code__", code);
+    let group = w.group();
+    let cut = group.cut.unwrap();
+    assert_eq!(cut.to_string(), "cell.cell_contents -> function");
+    assert_eq!((cut.remedy, cut.code), (Remedy::Clear, Some(code)));
+    assert_eq!((group.members, group.objects), (3, 4));
+}
+
+#[test]
+fn a_default_argument_that_leads_back() {
+    let mut w = World::new();
+    let (future, function) = (w.object("_asyncio.Future"), w.object("function"));
+    let defaults = w.object("tuple");
+    w.field(future, "callback0", function);
+    w.field(function, "__defaults__", defaults);
+    w.index(defaults, 0, future);
+    let cut = w.group().cut.unwrap();
+    assert_eq!(cut.to_string(), "function.__defaults__ -> _asyncio.Future");
 }
 
 #[test]

@@ -129,3 +129,38 @@ fn equal_ways_are_merged() {
     assert_eq!(merged[1].holder, None);
     assert_eq!(merged[2].holder, Some(jobs));
 }
+
+#[test]
+fn long_ways_to_an_object_with_many_referrers_end() {
+    // Each of 3,000 links refers to the same object.
+    let mut m = Maker::default();
+    let app = m.root(RootKind::Module, "app", "module");
+    let shared = m.in_dict(app, "SHARED", "dict");
+    let mut node = m.in_dict(app, "head", "app.Node");
+    let name = m.named(LabelKind::Attribute, "shared");
+    let mut more = Vec::new();
+    for _ in 0..3000 {
+        more.push((node, name, shared));
+        node = m.attribute(node, "next", "app.Node");
+    }
+    let objects = &m.heap.objects;
+    let mut all = more;
+    for row in 0..objects.len() {
+        if objects.holder[row] != ObjectId::NONE {
+            all.push((
+                objects.holder[row],
+                objects.holder_label[row],
+                ObjectId(row as u32),
+            ));
+        }
+    }
+    m.edges(&all);
+    let graph = Graph::new(&m.heap).unwrap();
+    let found = paths(&graph, shared, 3);
+    let texts: Vec<String> = found.paths.iter().map(|path| path.to_string()).collect();
+    assert_eq!(
+        texts,
+        ["app.SHARED", "app.head.shared", "app.head.next.shared"]
+    );
+    assert_eq!(found.referrers, 3001);
+}
