@@ -34,7 +34,7 @@ pub(super) fn among(graph: &Graph<'_>, mut candidates: ObjectSet) -> ObjectSet {
         candidates.remove(object);
     }
     let unvisited = unvisited(graph);
-    without_outside(graph, candidates, |label| Some(label) != unvisited)
+    without_outside(graph, candidates, |label| !unvisited.contains(&Some(label)))
 }
 
 /// The objects that no root reaches, and those that roots reach only through words that merely look
@@ -203,8 +203,10 @@ pub(super) fn freed_with(
 
 /// References that a type object owns, but does not show to the collector (`type_traverse` in
 /// Objects/typeobject.c).
-fn unvisited(graph: &Graph<'_>) -> Option<Label> {
+fn unvisited(graph: &Graph<'_>) -> [Option<Label>; 2] {
     let strings = &graph.heap().strings;
-    let at = strings.iter().position(|name| name == "tp_subclasses")?;
-    Some(Label::named(LabelKind::Field, StringId(at as u32)))
+    ["tp_subclasses", "__slots__"].map(|field| {
+        let at = strings.iter().position(|name| name == field)?;
+        Some(Label::named(LabelKind::Field, StringId(at as u32)))
+    })
 }
