@@ -73,10 +73,9 @@ impl<M: Memory> Visitor<'_, M> {
             if item.is_null() {
                 break;
             }
-            for part in [Some(l.exc_value), l.exc_type, l.exc_traceback] {
-                if let Some(part) = part {
-                    self.words(words, item.add(part.into()), 1);
-                }
+            let parts = [Some(l.exc_value), l.exc_type, l.exc_traceback];
+            for part in parts.into_iter().flatten() {
+                self.words(words, item.add(part.into()), 1);
             }
             let next = self.reader.pointer(item.add(l.previous_item.into()));
             item = next.unwrap_or_default();

@@ -39,6 +39,9 @@ pub struct StepRow {
     pub(crate) hop: Option<Hop>,
     #[serde(skip)]
     pub(crate) holder: Option<ObjectId>,
+    /// What to ask `memshed why` for to have it explained.
+    #[serde(skip)]
+    pub(crate) expression: Option<String>,
 }
 
 /// Where a way begins.
@@ -97,6 +100,7 @@ impl WayRow {
                 address: address(heap, holder),
                 hop: Some(segment.hop.clone()),
                 holder: Some(holder),
+                expression: expression(heap, holder),
             });
         }
         let root = match &way.path.start {
@@ -109,7 +113,7 @@ impl WayRow {
                 name: String::new(),
             },
         };
-        let container = steps.first().and_then(|step| step.holder);
+        let container = steps.first().and_then(|step| step.expression.clone());
         WayRow {
             way: way.name.clone(),
             objects: way.objects,
@@ -117,7 +121,7 @@ impl WayRow {
             holders: way.holders,
             frees_bytes: way.frees,
             bytes: way.bytes,
-            container: container.and_then(|holder| expression(heap, holder)),
+            container,
             steps,
             root,
             path: way.path.clone(),

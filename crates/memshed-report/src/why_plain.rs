@@ -190,7 +190,7 @@ fn together(view: &WhyView) -> Option<String> {
             count(all)
         )),
         None if best(view)?.frees_bytes == 0 => {
-            Some("Cutting one of these references frees nothing by itself.".to_owned())
+            Some("Cutting one of these references alone frees nothing.".to_owned())
         }
         None => None,
     }
@@ -203,11 +203,16 @@ fn common(view: &WhyView) -> Option<&KeeperRow> {
     view.cut.as_ref().or(keeper)
 }
 
-/// The way whose end frees most.
+/// The way whose end frees most; where none frees much, since what it holds is held otherwise, too,
+/// the one that holds most.
 fn best(view: &WhyView) -> Option<&WayRow> {
+    let much = |way: &WayRow| match way.frees_bytes.saturating_mul(FEW) {
+        frees if frees < view.retained.bytes => 0,
+        _ => way.frees_bytes,
+    };
     // The first of several that are equal; what begins somewhere before what does not.
     let ways = view.ways.iter().rev();
-    ways.max_by_key(|way| (way.holders > 0, way.frees_bytes, way.bytes))
+    ways.max_by_key(|way| (way.holders > 0, much(way), way.bytes))
 }
 
 fn change(view: &WhyView) -> Option<String> {
@@ -240,12 +245,14 @@ fn change(view: &WhyView) -> Option<String> {
     if let Some(says) = emptied(kind, &view.name).filter(|_| own) {
         return Some(format!("To free that: {}.", harmless(&says)));
     }
-    let several = view.ways.len() > 1 && way.frees_bytes == 0;
+    let several = view.ways.len() > 1 && way.frees_bytes.saturating_mul(FEW) < way.bytes;
     let says = match common(view) {
         // All ways are told below, and that all of them have to go above.
         None if several && is_single(view) => return None,
         None if several => {
-            let ways = view.ways.iter().take(3).map(|way| harmless(&way.way));
+            let large = |way: &&WayRow| way.bytes.saturating_mul(FEW) >= view.retained.bytes;
+            let ways = view.ways.iter().filter(large).take(3);
+            let ways = ways.map(|way| harmless(&way.way));
             format!(
                 "let go in each of these places: {}",
                 ways.collect::<Vec<_>>().join(", ")
@@ -288,8 +295,9 @@ fn next(view: &WhyView) -> Option<String> {
     }
     let target = quoted(&view.request.target);
     let way = best(view)?;
-    let module = way.steps.first()?.type_name == "module";
-    let container = way.container.as_ref().filter(|_| !module)?;
+    let step = way.steps.get(at(view, way, common(view)))?;
+    let container = step.expression.as_ref();
+    let container = container.filter(|_| step.type_name != "module")?;
     Some(format!(
         "Next: `memshed why {target} {}` shows what keeps that in turn.",
         quoted(&harmless(container))

@@ -4,10 +4,9 @@ use crate::why::StepRow;
 use memshed_analysis::{HolderPath, Hop, Start, root_words};
 use memshed_heap::RootKind;
 
-/// `a dict`, `an array.array`.
+/// `a dict`, `an array.array`, `an _asyncio.Task`.
 pub(crate) fn a(name: &str) -> String {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let spoken = if name.starts_with(last) { last } else { name };
+    let spoken = name.trim_start_matches('_');
     let vowel = spoken.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
     format!("{} {name}", if vowel { "an" } else { "a" })
 }

@@ -230,6 +230,9 @@ impl<M: Memory> Search<'_, '_, M> {
     /// Claims what begins at `at`, if something does that nobody has claimed.
     fn claim(&self, at: RemoteAddr, holder: Holder, progress: &mut Progress) {
         let (reader, layout) = (self.visitor.reader, self.visitor.layout);
+        // What of the interpreter's state owns references is known, and what else it leads to is
+        // mostly kept for reuse, with what was in it.
+        let counts = holder != Holder::Interpreter;
         match self.ledger.place(reader, layout, at) {
             Place::Pool { start, size } => {
                 if at.0 - start <= MAX_HEAD && self.is_live(start) && self.take(start) {
@@ -238,7 +241,7 @@ impl<M: Memory> Search<'_, '_, M> {
                     let end = start + u64::from(size);
                     progress
                         .queue
-                        .push_back((Range { start, end }, holder, true));
+                        .push_back((Range { start, end }, holder, counts));
                 }
             }
             Place::Chunk(range) => {
@@ -253,7 +256,7 @@ impl<M: Memory> Search<'_, '_, M> {
                     let end = range.end.min(start + MAX_BLOCK);
                     progress
                         .queue
-                        .push_back((Range { start, end }, holder, true));
+                        .push_back((Range { start, end }, holder, counts));
                 }
             }
             Place::Mapped(number, chunk) => {
