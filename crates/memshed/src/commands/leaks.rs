@@ -218,6 +218,7 @@ impl<'a> Watcher<'a> {
         let mut longest = Duration::ZERO;
         loop {
             let started = Instant::now();
+            self.options.duplicates = started >= until || self.once;
             match self.look() {
                 Ok(()) => {}
                 Err(error) if self.last.is_none() => return Err(error.into()),
