@@ -57,8 +57,9 @@ impl Ages {
     }
 
     /// Whether something was added, and stayed, throughout the looks at those `times` (seconds):
-    /// neither at the beginning alone nor since the last time that it was emptied. What the last
-    /// look saw first may be on its way through, and does not count.
+    /// neither at the beginning alone nor since the last time that it was emptied; every now and
+    /// then will do, as a job does that runs once a minute. What the last look saw first may be on
+    /// its way through, and does not count.
     pub fn is_steady(&self, times: &[f64]) -> bool {
         let looks = times.len();
         if looks < 4 {
@@ -69,14 +70,23 @@ impl Ages {
             bytes / (times[look] - times[look - 1]).max(1e-3)
         };
         let rates: Vec<f64> = (1..looks - 1).map(rate).collect();
-        let mean = rates.iter().sum::<f64>() / rates.len() as f64;
-        let lively = |part: &[f64]| part.iter().filter(|&&r| r >= 0.2 * mean).count();
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let all = mean(&rates);
         let third = rates.len().div_ceil(3);
-        let mean_of = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-        mean > 0.0
-            && lively(&rates) * 10 >= rates.len() * 6
-            && mean_of(&rates[..third]) >= 0.25 * mean
-            && mean_of(&rates[rates.len() - third..]) >= 0.25 * mean
+        let (early, late) = (&rates[..third], &rates[rates.len() - third..]);
+        let lively: Vec<usize> = (0..rates.len())
+            .filter(|&i| rates[i] >= 0.2 * all)
+            .collect();
+        // As long as nothing came in between, nothing may have come before and after.
+        let longest = lively.windows(2).map(|pair| pair[1] - pair[0]).max();
+        let some = |rate: &f64| *rate >= 0.05 * all;
+        let before = rates.iter().position(some).unwrap_or(0);
+        let after = rates.iter().rev().position(some).unwrap_or(0);
+        all > 0.0
+            && lively.len() >= 3.min(rates.len())
+            && before.max(after) < longest.unwrap_or(1)
+            && mean(early) >= 0.25 * all
+            && mean(late) >= 0.25 * all
     }
 }
 
@@ -180,10 +190,16 @@ impl Tops {
         Tops(tops)
     }
 
+    /// The place where the topmost object hangs: below another object, or among the roots of one
+    /// name, such as what was registered with `atexit`.
     fn key(&self, heap: &Heap, top: ObjectId) -> Key {
         let row = top.0 as usize;
-        let label = heap.objects.holder_label[row];
-        (heap.objects.holder[row], place_label(label))
+        let holder = heap.objects.holder[row];
+        if holder == ObjectId::NONE {
+            let root = heap.roots.binary_search_by_key(&top, |root| root.object);
+            return (holder, root.map_or(0, |row| heap.roots[row].name.0 + 1));
+        }
+        (holder, place_label(heap.objects.holder_label[row]))
     }
 
     fn sums(&self, heap: &Heap, cohorts: &Cohorts) -> FxHashMap<Key, Sums> {
@@ -305,6 +321,10 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
     // A container that was itself replaced (`x = x + [y]`) hangs below its old place alone.
     if label != 0 && label != ANY_NAME || direct.len() == 1 {
         (container, direct) = descend(heap, container, direct, members);
+    }
+    // Roots are held by nobody: the way to one of them says what they are.
+    if container == ObjectId::NONE && label != 0 {
+        container = direct.first().copied().unwrap_or(container);
     }
     let mut added: FxHashMap<&str, u64> = FxHashMap::default();
     for &object in &direct {

@@ -12,6 +12,8 @@ const LEAST_BYTES: u64 = 64 * 1024;
 const MODULES: usize = 4;
 /// Free memory of malloc's that grew by less is not worth one.
 const LEAST_FREE: u64 = 2 * 1024 * 1024;
+/// How memory is called that the interpreter's own state points at.
+const INTERPRETER: &str = "the interpreter";
 /// Libraries that are named.
 const LIBRARIES: usize = 4;
 
@@ -187,6 +189,9 @@ fn finding(
             format!("no Python object accounts for, and that refers to {library}")
         }
         ("", None) => "no Python object accounts for".to_owned(),
+        (INTERPRETER, _) => {
+            "belongs to the interpreter itself: to threads, frames and callbacks".to_owned()
+        }
         (owner, _) => format!("hangs on {owner}"),
     };
     let title = format!(
@@ -223,7 +228,7 @@ fn finding(
         bytes_per_second: Some(bytes as f64 / seconds),
         count: pieces.max(1),
         types: match owner {
-            "" => Vec::new(),
+            "" | INTERPRETER => Vec::new(),
             owner => vec![owner.to_owned()],
         },
         holder: match (owner, named) {
@@ -357,6 +362,11 @@ fn fix(owner: &str, library: Option<&str>, extensions: &[String]) -> String {
              then do that work in a child process that ends now and then. {trace}.",
             suspects(extensions)
         ),
+        (INTERPRETER, _) => {
+            "More and more threads that do not end, or functions registered with atexit, \
+                             make it grow: end the former, register the latter once."
+                .to_owned()
+        }
         (owner, _) => format!(
             "The memory belongs to {owner}: close, clear or drop such objects when they are no \
              longer needed, or make new ones instead of using one for ever."

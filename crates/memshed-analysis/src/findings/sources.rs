@@ -4,7 +4,7 @@ use super::Location;
 use crate::cohorts::{Cohorts, Running};
 use crate::holders::{HolderPath, Hop, Start};
 use memshed_heap::{Code, Heap, RootKind};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 
 /// Places named for one finding.
@@ -75,11 +75,13 @@ pub(crate) fn running(cohorts: &Cohorts, most: usize) -> Vec<Location> {
     let mut own: FxHashMap<Line<'_>, usize> = FxHashMap::default();
     let mut inner: FxHashMap<Line<'_>, usize> = FxHashMap::default();
     for look in &cohorts.looks {
-        // Of each thread the innermost call in a file of the program's own.
+        // Of each thread the innermost call in a file of the program's own. Several threads at one
+        // line count once.
         let mut threads: FxHashMap<&str, &Running> = FxHashMap::default();
+        let mut innermost: FxHashSet<Line<'_>> = FxHashSet::default();
         for call in &look.running {
             if call.depth == 0 && is_library(&call.file) {
-                *inner.entry(line(call)).or_default() += 1;
+                innermost.insert(line(call));
             }
             if !is_library(&call.file) {
                 let known = threads.entry(&call.thread).or_insert(call);
@@ -88,9 +90,13 @@ pub(crate) fn running(cohorts: &Cohorts, most: usize) -> Vec<Location> {
                 }
             }
         }
-        for call in threads.values() {
-            *own.entry(line(call)).or_default() += 1;
-        }
+        let lines: FxHashSet<Line<'_>> = threads.values().map(|call| line(call)).collect();
+        lines
+            .into_iter()
+            .for_each(|one| *own.entry(one).or_default() += 1);
+        innermost
+            .into_iter()
+            .for_each(|one| *inner.entry(one).or_default() += 1);
     }
     let looks = cohorts.len();
     let mut locations = often(own, looks, most);

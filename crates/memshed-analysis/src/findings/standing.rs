@@ -14,6 +14,9 @@ use rustc_hash::FxHashMap;
 /// What takes fewer bytes, or a smaller part of the resident bytes than one in so many, is not told.
 const LEAST_BYTES: u64 = 1 << 20;
 const LEAST_PART: u64 = 20;
+/// Equal objects are told of from so many bytes, and such a part of the resident bytes, on.
+const LEAST_SPARED: u64 = 4 << 20;
+const SPARED_PART: u64 = 10;
 /// Containers that are told.
 const MOST_LARGE: usize = 3;
 /// A container of fewer things is a structure rather than a container.
@@ -123,7 +126,14 @@ fn container(heap: &Heap, object: ObjectId, all: u64, children: &[ObjectId]) -> 
 /// Caches that take much.
 pub(crate) fn caches(heap: &Heap) -> Vec<Finding> {
     let large = heap.caches.iter().filter(|cache| {
-        let internal = cache.name.starts_with("interned") || cache.name.starts_with("free list");
+        let internal = [
+            "interned",
+            "free list",
+            "bytecode",
+            "method cache",
+            "small ints",
+        ];
+        let internal = internal.iter().any(|name| cache.name.starts_with(name));
         !internal && matters(heap, cache.bytes)
     });
     let finding = |cache: &memshed_heap::Cache| Finding {
@@ -162,7 +172,7 @@ pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
         .iter()
         .map(wasted)
         .fold(0, u64::saturating_add);
-    if !matters(heap, all) {
+    if all < LEAST_SPARED || all.saturating_mul(SPARED_PART) < heap.process.rss_bytes {
         return None;
     }
     let examples = heap.duplicates.iter().take(EXAMPLES);

@@ -84,6 +84,45 @@ fn warming_up_is_no_leak() {
 }
 
 #[test]
+fn warming_up_that_ends_just_before_the_last_look_is_no_leak() {
+    for (looks, warm) in [(6, 3), (7, 4), (8, 5), (9, 6), (6, 2)] {
+        let (heap, cohorts) = watch(looks, |look| (0..40 * look.min(warm) + 1).collect());
+        assert_eq!(
+            kinds(&heap, &cohorts),
+            [],
+            "{looks} looks, warm after {warm}"
+        );
+    }
+}
+
+#[test]
+fn a_job_that_runs_every_now_and_then_and_keeps_something_leaks() {
+    let (heap, cohorts) = watch(11, |look| (0..(look + 2) / 3 * 100 + 1).collect());
+    assert_eq!(kinds(&heap, &cohorts), [FindingKind::Growth]);
+}
+
+#[test]
+fn what_c_code_or_the_interpreter_registers_is_named_by_its_root() {
+    let mut cohorts = Cohorts::default();
+    let mut last = Heap::default();
+    for look in 0..7u64 {
+        let mut maker = Maker::default();
+        maker.heap.snapshot.taken_at = look as f64;
+        for one in 0..(look + 1) * 20 {
+            let object = maker.root(RootKind::Interpreter, "registered with atexit", "function");
+            set(&mut maker.heap, object, 0x10_0000 + one * 64, 1000);
+        }
+        last = maker.heap;
+        cohorts.add(&last);
+    }
+    let found = findings(&last, &cohorts);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].kind, FindingKind::Growth);
+    assert_eq!(found[0].holder, "interpreter: registered with atexit");
+    assert_eq!(found[0].count, 120);
+}
+
+#[test]
 fn a_buffer_that_is_emptied_now_and_then_is_no_leak() {
     let (heap, cohorts) = watch(10, |look| {
         let since = look / 3 * 3;
