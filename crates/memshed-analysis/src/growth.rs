@@ -326,6 +326,14 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
     if container == ObjectId::NONE && label != 0 {
         container = direct.first().copied().unwrap_or(container);
     }
+    // An entry of a dictionary is one thing, not two.
+    let is_key = |object: &ObjectId| {
+        let label = heap.objects.holder_label[object.0 as usize];
+        label.kind() == LabelKind::KeyObject
+    };
+    if !direct.iter().all(is_key) {
+        direct.retain(|object| !is_key(object));
+    }
     let mut added: FxHashMap<&str, u64> = FxHashMap::default();
     for &object in &direct {
         *added.entry(type_name(heap, object)).or_default() += 1;

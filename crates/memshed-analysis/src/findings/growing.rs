@@ -5,7 +5,7 @@ use super::words::{in_sentence, items};
 use super::{Confidence, Finding, FindingKind, Location, sources};
 use crate::cohorts::Cohorts;
 use crate::growth::{Place, pattern, places};
-use crate::holders::{Hop, holder_path};
+use crate::holders::{HolderPath, Hop, holder_path};
 use crate::type_name;
 use crate::units::bytes as amount;
 use memshed_heap::{Heap, ObjectId, RootKind};
@@ -82,7 +82,7 @@ fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
             amount(bytes)
         ),
     };
-    let mut way: Vec<String> = vec![start(&place.pattern)];
+    let mut way: Vec<String> = vec![start(&path)];
     way.extend(path.segments.iter().map(|s| s.hop.to_string()));
     if !below.is_empty() {
         way.extend(below.iter().map(|(hop, name)| format!("{hop} ({name})")));
@@ -105,9 +105,13 @@ fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
     }
 }
 
-/// The first part of a way, up to the first hop.
-fn start(pattern: &str) -> String {
-    pattern.split(['[']).next().unwrap_or(pattern).to_owned()
+/// Where a way begins, in words.
+fn start(path: &HolderPath) -> String {
+    let root = HolderPath {
+        segments: Vec::new(),
+        ..path.clone()
+    };
+    root.to_string()
 }
 
 fn confidence(cohorts: &Cohorts, place: &Place) -> Confidence {
