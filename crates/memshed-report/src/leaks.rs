@@ -84,6 +84,8 @@ impl LeaksView {
                 "{looks} in {time} are too few to tell a leak from other growth: give it more time."
             ),
             (0, _) => format!("Nothing leaks, as far as {looks} in {time} can tell."),
+            (1, 0 | 1) => "One thing is never freed; what grows, one look cannot tell.".to_owned(),
+            (n, 0 | 1) => format!("{n} things are never freed; what grows, one look cannot tell."),
             (1, _) => format!("One thing leaks, as {looks} in {time} show."),
             (n, _) => format!("{n} things leak, as {looks} in {time} show."),
         }];

@@ -4,6 +4,7 @@ mod audit;
 mod errors;
 mod explain;
 mod launch;
+mod leaks;
 mod machine;
 mod output;
 mod support;
