@@ -5,11 +5,13 @@
 //! together where they are the same but for an index, and judged by the cohorts of what they keep.
 
 use crate::cohorts::Cohorts;
-use crate::holders::{HolderPath, Hop, Start, holder_path};
+use crate::holders::{Start, holder_path};
+use crate::places::{PlaceId, Places, way_to};
 use crate::type_name;
 use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 
 /// Places that are looked at more closely, those with most bytes first.
 const MOST_PLACES: usize = 20_000;
@@ -133,22 +135,19 @@ pub fn places(heap: &Heap, cohorts: &Cohorts) -> Vec<Place> {
     list.sort_by_key(|(key, sums)| (Reverse(sums.ages.total()), *key));
     list.truncate(MOST_PLACES);
     let mut members = tops.members(heap, cohorts, &list);
-    let mut by_pattern: FxHashMap<String, Place> = FxHashMap::default();
+    let mut alike = Places::new(heap);
+    let mut by_place: FxHashMap<PlaceId, Place> = FxHashMap::default();
     for (key, sums) in &list {
         let members = members.remove(key).unwrap_or_default();
         let place = place(heap, &tops, key, sums, &members);
-        let alike = place
-            .pattern
-            .replace("[…][…]", "[…]")
-            .replace("[…][…]", "[…]");
-        match by_pattern.get_mut(&alike) {
-            Some(known) => known.join(place),
-            None => {
-                by_pattern.insert(alike, place);
+        match by_place.entry(alike.of(place.container)) {
+            Entry::Occupied(mut known) => known.get_mut().join(place),
+            Entry::Vacant(free) => {
+                free.insert(place);
             }
         }
     }
-    let mut places: Vec<Place> = by_pattern.into_values().collect();
+    let mut places: Vec<Place> = by_place.into_values().collect();
     places.sort_by(|a, b| {
         let key = |p: &Place| (Reverse(p.ages.total()), p.container);
         key(a).cmp(&key(b)).then_with(|| a.pattern.cmp(&b.pattern))
@@ -351,7 +350,7 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
     Place {
         container,
         sample: sample.unwrap_or(ObjectId::NONE),
-        pattern: pattern(heap, container),
+        pattern: way_to(heap, container),
         containers: 1,
         added: direct.len() as u64,
         added_types: counted(added),
@@ -457,20 +456,4 @@ fn weighed<S: Into<String>>(sums: FxHashMap<S, (u64, u64)>) -> Vec<(String, u64,
     let mut list: Vec<(String, u64, u64)> = list.collect();
     list.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
     list
-}
-
-/// The way to an object, without the positions on it.
-pub fn pattern(heap: &Heap, object: ObjectId) -> String {
-    let mut path = holder_path(heap, object);
-    without_positions(&mut path);
-    path.to_string()
-}
-
-/// Puts `[…]` for every position on the way.
-fn without_positions(path: &mut HolderPath) {
-    for segment in &mut path.segments {
-        if matches!(segment.hop, Hop::Index(_) | Hop::Entry(_)) {
-            segment.hop = Hop::Value;
-        }
-    }
 }

@@ -3,7 +3,7 @@
 //! A thousand sessions in a dictionary are at one place, `app.SESSIONS[…]`, and their names at
 //! another, `app.SESSIONS[…].name`. A linked list is at one place, however long.
 
-use crate::holders::{Hop, Start, holder_path};
+use crate::holders::{HolderPath, Hop, Start, holder_path};
 use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
 use rustc_hash::FxHashMap;
 
@@ -137,12 +137,7 @@ impl<'a> Places<'a> {
         if let Start::Unreached { .. } = path.start {
             path.segments.clear();
         }
-        for segment in &mut path.segments {
-            if let Hop::Index(_) | Hop::Entry(_) = segment.hop {
-                segment.hop = Hop::Value;
-            }
-        }
-        (path.to_string(), place.example)
+        (without_positions(path).to_string(), place.example)
     }
 
     fn root_key(&self, object: ObjectId) -> Key {
@@ -201,6 +196,20 @@ impl<'a> Places<'a> {
             places.len() as u32 - 1
         })
     }
+}
+
+/// The way to an object, with `[…]` for every index and position on it.
+pub(crate) fn way_to(heap: &Heap, object: ObjectId) -> String {
+    without_positions(holder_path(heap, object)).to_string()
+}
+
+fn without_positions(mut path: HolderPath) -> HolderPath {
+    for segment in &mut path.segments {
+        if let Hop::Index(_) | Hop::Entry(_) = segment.hop {
+            segment.hop = Hop::Value;
+        }
+    }
+    path
 }
 
 /// A label without its index or position.

@@ -4,8 +4,9 @@ use super::advice;
 use super::words::{in_sentence, items};
 use super::{Confidence, Finding, FindingKind, Location, sources};
 use crate::cohorts::Cohorts;
-use crate::growth::{Place, pattern, places};
+use crate::growth::{Place, places};
 use crate::holders::{HolderPath, Hop, holder_path};
+use crate::places::way_to;
 use crate::type_name;
 use crate::units::bytes as amount;
 use memshed_heap::{Heap, ObjectId, RootKind};
@@ -216,7 +217,7 @@ fn interned(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
         bytes_per_second: Some(bytes as f64 / seconds),
         count: place.ages.objects(),
         types: vec!["str".to_owned()],
-        holder: pattern(heap, place.container),
+        holder: way_to(heap, place.container),
         path: vec!["the table of interned strings".to_owned()],
         locations: sources::running(cohorts, 3),
         evidence: evidence(cohorts, place, Some(kept.to_owned())),

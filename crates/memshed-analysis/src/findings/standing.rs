@@ -5,7 +5,7 @@ use super::words::in_sentence;
 use super::{Confidence, Finding, FindingKind};
 use crate::dominators::Dominators;
 use crate::graph::Graph;
-use crate::growth::pattern;
+use crate::places::way_to;
 use crate::type_name;
 use crate::units::{self, bytes as amount};
 use memshed_heap::{Heap, ObjectId};
@@ -79,7 +79,7 @@ pub(crate) fn large(graph: &Graph<'_>) -> Vec<Finding> {
 }
 
 fn container(heap: &Heap, object: ObjectId, all: u64, children: &[ObjectId]) -> Finding {
-    let holder = pattern(heap, object);
+    let holder = way_to(heap, object);
     let mut types: FxHashMap<&str, u64> = FxHashMap::default();
     for &child in children {
         *types.entry(type_name(heap, child)).or_default() += 1;
@@ -184,7 +184,7 @@ pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
                 units::count(one.count),
                 type_name(heap, one.object),
                 amount(one.bytes / one.count.max(1)),
-                pattern(heap, one.object)
+                way_to(heap, one.object)
             )
         })
         .collect();
@@ -210,7 +210,7 @@ pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
         holder: heap
             .duplicates
             .first()
-            .map_or(String::new(), |one| pattern(heap, one.object)),
+            .map_or(String::new(), |one| way_to(heap, one.object)),
         path: Vec::new(),
         locations: Vec::new(),
         evidence,
@@ -239,7 +239,7 @@ pub(crate) fn unclosed(heap: &Heap) -> Vec<Finding> {
         let mut holders: FxHashMap<String, u64> = FxHashMap::default();
         // A sample is enough to name who holds most.
         for &object in objects.iter().step_by(objects.len().div_ceil(1000)) {
-            *holders.entry(pattern(heap, object)).or_default() += 1;
+            *holders.entry(way_to(heap, object)).or_default() += 1;
         }
         let most = holders.into_iter().max_by_key(|(_, count)| *count);
         let holder = most.map_or(String::new(), |(holder, _)| holder);
