@@ -87,7 +87,11 @@ fn on(ground: &Ground, python: &Interpreter) -> Result<Vec<Finding>> {
 /// Builds the extension for an interpreter, against its own headers.
 fn build(python: &Interpreter, source: &Path, folder: &Path) -> Result<()> {
     let asked = Command::new(&python.path)
-        .args(["-I", "-c", "import sysconfig; print(sysconfig.get_path('include'))"])
+        .args([
+            "-I",
+            "-c",
+            "import sysconfig; print(sysconfig.get_path('include'))",
+        ])
         .output()?;
     let include = PathBuf::from(String::from_utf8(asked.stdout)?.trim());
     ensure!(include.join("Python.h").exists(), "it has no headers");
