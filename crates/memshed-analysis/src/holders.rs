@@ -93,20 +93,25 @@ const WRITTEN: usize = 20;
 
 /// What holds `object`: the way there along the column of holders.
 pub fn holder_path(heap: &Heap, object: ObjectId) -> HolderPath {
-    let Some((steps, first)) = climb(heap, object) else {
-        return HolderPath {
+    match climb(heap, object) {
+        Some((steps, first)) => path(heap, start(heap, first), &steps),
+        None => HolderPath {
             start: Start::Nowhere,
             segments: Vec::new(),
             length: 0,
-        };
-    };
+        },
+    }
+}
+
+/// The path that leads from `start` along `steps`, with what is long shortened.
+pub(crate) fn path(heap: &Heap, start: Start, steps: &[Step]) -> HolderPath {
     let segment = |part| match part {
         Part::One(step) => (hop(heap, step), step.object),
         Part::Elided(count, last) => (Hop::Elided(count), last),
     };
-    let parts = elide(&collapse(heap, &steps)).into_iter();
+    let parts = elide(&collapse(heap, steps)).into_iter();
     HolderPath {
-        start: start(heap, first),
+        start,
         segments: parts
             .map(segment)
             .map(|(hop, object)| Segment {
@@ -132,11 +137,11 @@ pub fn root_words(kind: RootKind) -> &'static str {
 }
 
 /// One reference of a path. There may be millions: no text here.
-#[derive(Clone, Copy)]
-struct Step {
-    source: ObjectId,
-    label: Label,
-    object: ObjectId,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) source: ObjectId,
+    pub(crate) label: Label,
+    pub(crate) object: ObjectId,
 }
 
 /// A part of a path that was shortened.
@@ -149,7 +154,7 @@ enum Part {
 
 /// The steps from an object without a holder to `object`, and that first object. `None` if there
 /// is none: the holders go in a circle, or lead to what is no object.
-fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<Step>, ObjectId)> {
+pub(crate) fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<Step>, ObjectId)> {
     let objects = &heap.objects;
     let mut steps = Vec::new();
     let mut at = object;
@@ -179,7 +184,8 @@ fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<Step>, ObjectId)> {
     Some((steps, at))
 }
 
-fn start(heap: &Heap, first: ObjectId) -> Start {
+/// The start of a path at `first`.
+pub(crate) fn start(heap: &Heap, first: ObjectId) -> Start {
     let root = heap
         .roots
         .binary_search_by_key(&first, |root| root.object)
@@ -200,7 +206,7 @@ fn start(heap: &Heap, first: ObjectId) -> Start {
 }
 
 /// The steps; those through a `__dict__` or a cell, which nobody writes, as one.
-fn collapse(heap: &Heap, steps: &[Step]) -> Vec<Step> {
+pub(crate) fn collapse(heap: &Heap, steps: &[Step]) -> Vec<Step> {
     let mut shorter: Vec<Step> = Vec::new();
     for &step in steps {
         let joined = shorter.last().and_then(|last| join(heap, last, &step));
@@ -272,7 +278,8 @@ fn written_alike(a: Label, b: Label) -> bool {
     a == b || without_value && a.kind() == b.kind()
 }
 
-fn hop(heap: &Heap, Step { source, label, .. }: Step) -> Hop {
+/// How a step is written.
+pub(crate) fn hop(heap: &Heap, Step { source, label, .. }: Step) -> Hop {
     let name = || {
         let name = label.name().map_or("?", |name| heap.strings.get(name));
         name.to_owned()
@@ -300,7 +307,7 @@ fn hop(heap: &Heap, Step { source, label, .. }: Step) -> Hop {
 }
 
 /// Whether Python could write `.name`.
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     let mut letters = name.chars();
     letters
         .next()

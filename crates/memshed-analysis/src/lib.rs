@@ -6,20 +6,51 @@
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
 mod audit;
+mod cohorts;
+mod components;
+mod diff;
+mod dominators;
+mod expressions;
 mod findings;
+mod garbage;
+mod graph;
+mod growth;
 mod holders;
 mod largest;
+pub mod matching;
+mod paths;
 mod pattern;
 mod pins;
+mod places;
+mod search;
+mod set;
+mod spelling;
 mod summary;
+pub mod units;
+pub mod what;
+mod why;
 
 pub use audit::{Audit, Grown, ReferenceGrowth, Sum, Unexplained, audit, audit_growth};
-pub use findings::{Confidence, Finding, FindingKind, Location};
+pub use cohorts::{Cohorts, Look, NativeKey, Running};
+pub use components::{Components, components};
+pub use diff::{Diff, Lives, PlaceChange, Tally, TypeChange, diff, growth};
+pub use dominators::Dominators;
+pub use expressions::expression;
+pub use findings::{Confidence, Finding, FindingKind, Location, any_of, findings};
+pub use garbage::{
+    Cut, CycleGroup, CycleHop, Garbage, Remedy, TypeAmount, Uncollected, collector_garbage, garbage,
+};
+pub use graph::Graph;
+pub use growth::{Ages, Place, places};
 pub use holders::{HolderPath, Hop, Segment, Start, holder_path, root_words};
 pub use largest::{Large, largest, largest_ids};
+pub use paths::{MergedPath, Paths, merged_paths, paths};
 pub use pattern::Pattern;
 pub use pins::{Pinned, PinnedArena, Pinner, Pins, pins};
+pub use places::{PlaceId, Places};
+pub use set::ObjectSet;
 pub use summary::{Amounts, ModuleRow, Shares, SortBy, Summary, SummaryOptions, TypeRow, summary};
+pub use why::{Cycle, Keeper, References, Way, Why, WhyOptions, why};
 
 use memshed_heap::{Heap, ObjectId};
 

@@ -1,5 +1,6 @@
 //! Dictionaries and their keys tables (CPython's Objects/dictobject.c, pycore_dict.h).
 
+use crate::edges::Visitor;
 use crate::layouts::{self, Layout};
 use crate::read::Reader;
 use memshed_target::{Memory, ReadError, RemoteAddr};
@@ -207,6 +208,27 @@ impl Dict {
             }
         }
         Ok(())
+    }
+}
+
+impl<M: Memory> Visitor<'_, M> {
+    /// Whether values lie in their instance, from where a `__dict__` may show them, too, from 3.13
+    /// on. Each is one reference, and who tells of it depends: in 3.13.0 always the instance, and
+    /// such dictionaries are not tracked; later the dictionary (Objects/dictobject.c,
+    /// `PyObject_VisitManagedDict` and `dict_traverse`), which is tracked unless there is nothing in
+    /// it to track.
+    pub(crate) fn is_embedded(&self, values: RemoteAddr) -> Result<bool, ReadError> {
+        match self.layout.dict_values.embedded {
+            Some(embedded) if !values.is_null() => {
+                Ok(self.reader.u8(values.add(embedded.into()))? != 0)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the collector tracks the object at `at`, which has a header for that.
+    pub(crate) fn is_tracked(&self, at: RemoteAddr) -> Result<bool, ReadError> {
+        Ok(self.reader.u64(at.sub(self.layout.gc.head_size.into()))? != 0)
     }
 }
 

@@ -201,6 +201,9 @@ impl<M: Memory> Visitor<'_, M> {
         let Some(dict) = Dict::read(self.reader, self.layout, at)? else {
             return Err(ReadError::Unmapped(at));
         };
+        if self.is_embedded(dict.values)? && !self.is_tracked(at)? {
+            return Ok(());
+        }
         dict.for_each(self.reader, self.layout, |position, key, value| {
             sink.edge(key, RawLabel::KeyObject(position));
             sink.edge(
@@ -477,7 +480,15 @@ impl<M: Memory> Visitor<'_, M> {
             DictPlace::None => return Ok(()),
             DictPlace::Managed => {
                 let (dict, values) = self.managed_dict(at, info)?;
-                if !values.is_null() {
+                // A dictionary that shows the instance's values owns the references in their place.
+                let shown = !dict.is_null()
+                    && self.is_embedded(values)?
+                    && self.is_tracked(dict)?
+                    && self
+                        .reader
+                        .pointer(dict.add(self.layout.dict.ma_values.into()))?
+                        == values;
+                if !values.is_null() && !shown {
                     self.values(values, info.cached_keys, sink)?;
                 }
                 dict

@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 
 /// Fills the holders of `objects` and returns the roots that are objects, sorted by object. Roots
 /// come in groups, and each group's reach is exhausted before the next begins: a path from a
-/// module or a running function tells more than a shorter one from the table of interned strings.
+/// module tells more than a shorter one from a running function, which lets go when it returns, and
+/// either more than one from the table of interned strings.
 pub(crate) fn find<M: Memory>(
     visitor: &Visitor<'_, M>,
     found: &Found<'_, M>,
@@ -23,7 +24,8 @@ pub(crate) fn find<M: Memory>(
     let mut roots = Vec::new();
     let mut queue = VecDeque::new();
     for group in [
-        &[RootKind::Module, RootKind::Frame][..],
+        &[RootKind::Module],
+        &[RootKind::Frame],
         &[RootKind::Interpreter],
         &[RootKind::Static],
         &[RootKind::Interned],

@@ -172,7 +172,11 @@ impl Shapes {
                 &[moment::TIME_SIZE],
             ),
             ("_ctypes._CData", Kind::CData, &[cdata::SIZE]),
-            ("numpy.ndarray", Kind::NdArray, &[ndarray::SIZE]),
+            (
+                "numpy.ndarray",
+                Kind::NdArray,
+                &[ndarray::SIZE, ndarray::SIZE_1_20, ndarray::SIZE_1_19],
+            ),
         ] {
             self.add(name, kind, Vec::new());
             if let Some(shape) = self.by_name.get_mut(name) {

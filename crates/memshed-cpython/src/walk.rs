@@ -242,6 +242,8 @@ impl<'m, M: Memory> Walk<'m, M> {
         heap.gc = self.gc();
         self.found.generations = std::array::from_fn(|_| Marks::new());
         progress(Phase::Holding);
+        let libraries = around.owners.libraries.iter();
+        heap.libraries = libraries.map(|path| heap.strings.intern(path)).collect();
         heap.types = names::types(&self.found, &mut heap.strings);
         heap.roots = self.hold(&mut objects, &mut heap.strings);
         heap.names = names::objects(&self.visitor, &self.found, &objects, &mut heap.strings);

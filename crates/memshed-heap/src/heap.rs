@@ -214,6 +214,8 @@ pub struct Heap {
     pub blocks: Vec<crate::pools::BlockUse>,
     /// Parts of objects in mostly empty pools and arenas, sorted by address.
     pub sparse_parts: Vec<crate::pools::SparsePart>,
+    /// Paths of the program and of the libraries that it has loaded.
+    pub libraries: Vec<StringId>,
     /// Memory in use that is no object's by any layout.
     pub native: Vec<crate::native::NativeUse>,
     /// Objects of equal contents, those with most bytes in all but one first.

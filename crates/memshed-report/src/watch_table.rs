@@ -1,7 +1,7 @@
 //! A watch as text: a table that grows line by line.
 
 use crate::page::{BOLD, DIM, Page, WARN, cut, harmless, shorten, styled};
-use crate::units::{bytes, count, duration, plural, signed};
+use crate::units::{bytes, change, count, duration, more, plural, signed};
 use crate::watch::{Growth, PerHour, WatchEnd, WatchEvent, WatchLook, WatchReason, WatchStart};
 use crate::words;
 use memshed_heap::Method;
@@ -285,18 +285,6 @@ fn grew(growth: &Growth, room: usize) -> String {
     shorten(&name, room.saturating_sub(by.len()).max(8)) + &by
 }
 
-/// A change of a size: `+1.2 MB`.
-fn change(n: i64) -> String {
-    let sign = if n < 0 { "-" } else { "+" };
-    format!("{sign}{}", bytes(n.unsigned_abs()))
-}
-
-/// A change of a number: `+12,000`.
-fn more(n: i64) -> String {
-    let sign = if n < 0 { "" } else { "+" };
-    format!("{sign}{}", signed(n))
-}
-
 /// Seconds as `0:01:10`.
 fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -325,14 +313,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_and_changes() {
+    fn clocks() {
         assert_eq!(clock(0.4), "0:00:00");
         assert_eq!(clock(3_671.0), "1:01:11");
         assert_eq!(clock(-1.0), "0:00:00");
-        assert_eq!(change(-1_200_000), "-1.2 MB");
-        assert_eq!(change(0), "+0 B");
-        assert_eq!(more(12_000), "+12,000");
-        assert_eq!(more(-3), "-3");
     }
 
     #[test]

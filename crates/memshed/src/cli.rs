@@ -1,6 +1,7 @@
 //! The command line as clap reads it. It must not know what the commands do.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use memshed_report::SortBy;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,6 +74,12 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Keep the heap of a Python program for later, or for another machine.
     Snapshot(SnapshotArgs),
+    /// Find what leaks, who holds it, and what to change.
+    Leaks(LeaksArgs),
+    /// Compare two looks at a Python program: what grew, and where objects were added.
+    Diff(DiffArgs),
+    /// Show why something is in memory: what holds it, and what would be freed without that.
+    Why(WhyArgs),
     /// List Python processes, and whether memshed can look at them.
     Ps,
     /// Check what this machine and a process permit, and what to change where they do not.
@@ -82,8 +89,12 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the JSON schema of what `inspect --format json` writes.
-    Schema,
+    /// Print the JSON schema of what a command writes with `--format json`.
+    Schema {
+        /// The command.
+        #[arg(value_enum, default_value_t, value_name = "COMMAND")]
+        of: SchemaOf,
+    },
     /// Print the manual page, in roff.
     Man {
         /// The page of this command instead of memshed's own.
@@ -145,6 +156,79 @@ pub struct SnapshotArgs {
     pub overwrite: bool,
 }
 
+/// Arguments of `leaks`.
+#[derive(Args, Debug)]
+pub struct LeaksArgs {
+    /// A process id, the name of a Python program, or snapshots of one process, oldest first.
+    #[arg(
+        value_name = "TARGET",
+        required_unless_present = "command",
+        conflicts_with = "command"
+    )]
+    pub targets: Vec<OsString>,
+    /// How long to watch: a slow leak takes longer to show [default: 20s].
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// End with status 1 if there is a finding of one of these kinds, such as
+    /// growth,cycle,reference-count,native,interned.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub fail_on: Vec<String>,
+    /// Start COMMAND, watch its first Python process, and end it. Its output goes to standard
+    /// error.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `diff`.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The earlier look: a snapshot.
+    #[arg(value_name = "OLD")]
+    pub old: OsString,
+    /// The later look: a snapshot, or a process id or the name of a Python program.
+    #[arg(value_name = "NEW")]
+    pub new: OsString,
+    /// How to freeze NEW if it is a process (default: fork, or pause where a fork is refused or
+    /// unwise).
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub method: Option<FreezeMethod>,
+    /// Refuse beforehand if the process would probably stand still for longer, such as 50ms.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub max_stop: Option<Duration>,
+    /// How many rows a table has at most (0: all). JSON always has all.
+    #[arg(long, default_value_t = 15, value_name = "N")]
+    pub top: usize,
+    /// What is sorted by: by the growth of its bytes or of its number, or by name.
+    #[arg(long, value_enum, default_value_t, value_name = "KEY")]
+    pub sort: Sort,
+    /// Only types whose name matches PATTERN: part of the name, or a pattern with * and ?.
+    #[arg(long, value_name = "PATTERN")]
+    pub filter: Option<String>,
+}
+
+/// Arguments of `why`.
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    /// What to look at: a process id, the name of a Python program, or a snapshot.
+    #[arg(value_name = "TARGET")]
+    pub target: OsString,
+    /// What to explain: a way from a module (app.CACHE, 'app.CACHE["users"][3].name', app.Server._pool,
+    /// 'app.CACHE[…]' for all that is in it), the name of a type (app.Session, Session) for all of
+    /// its objects, or the address of an object (0x7f…). `type:` or `object:` before a name says
+    /// which is meant.
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// How many branches and rows are shown at most (0: all).
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub top: usize,
+}
+
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -204,6 +288,30 @@ pub enum Sort {
     Count,
     /// Name.
     Name,
+}
+
+impl From<Sort> for SortBy {
+    fn from(sort: Sort) -> SortBy {
+        match sort {
+            Sort::Bytes => SortBy::Bytes,
+            Sort::Count => SortBy::Count,
+            Sort::Name => SortBy::Name,
+        }
+    }
+}
+
+/// Commands whose JSON has a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Of `memshed inspect`.
+    #[default]
+    Inspect,
+    /// Of `memshed leaks`.
+    Leaks,
+    /// Of `memshed diff`.
+    Diff,
+    /// Of `memshed why`.
+    Why,
 }
 
 /// Reads a length of time: `50ms`, `1.5s`, `2m`, `1h`, `300us`; a bare number is in seconds.

@@ -102,6 +102,28 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     Ok(heap)
 }
 
+/// As [`look`], in a thread of its own, whose priority alone is lowered: whoever looks again and
+/// again begins each look at full speed.
+pub fn look_aside<P: Progress>(
+    pid: i32,
+    options: &LookOptions,
+    progress: impl Fn() -> P + Sync,
+) -> Result<Heap, LookError> {
+    let look = || look(pid, options, &progress());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("look".into());
+        match thread.spawn_scoped(scope, look) {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(LookError::Other {
+                pid,
+                what: format!("no thread for it: {error}"),
+            }),
+        }
+    })
+}
+
 /// Lets the process that is looked at go first, now that nothing waits for memshed: by priority,
 /// and by leaving one processor to it. Two of memshed's threads on a machine of two would hold it
 /// up for whole time slices.

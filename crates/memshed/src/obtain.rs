@@ -7,7 +7,7 @@ use crate::look::{LookOptions, look};
 use crate::printer::Printer;
 use crate::progress::Stages;
 use crate::target::{self, Target};
-use memshed_heap::snapshot::{self, ReadEdges};
+use memshed_heap::snapshot::{ReadEdges, read};
 use memshed_heap::{Heap, Method};
 use std::path::Path;
 
@@ -24,15 +24,26 @@ pub fn heap(
             hint: "with --every it says for how long to look at any target".into(),
         });
     }
-    let stages = printer.stages();
-    let values = options.values;
-    let options = self::options(options, want_edges);
     match &target.target {
-        None => started(target, &options, &stages, printer),
-        Some(name) => match target::find(name)? {
-            Target::Process(pid) => Ok(look(pid, &options, &stages)?),
-            Target::Snapshot(path) => from_snapshot(&path, want_edges, values),
-        },
+        None => {
+            let options = self::options(options, want_edges);
+            started(target, &options, &printer.stages(), printer)
+        }
+        Some(name) => found(&target::find(name)?, options, want_edges, printer),
+    }
+}
+
+/// The heap of a target that was found already.
+pub fn found(
+    target: &Target,
+    options: &LookArgs,
+    want_edges: bool,
+    printer: &Printer,
+) -> Result<Heap, CommandError> {
+    let stages = printer.stages();
+    match target {
+        Target::Process(pid) => Ok(look(*pid, &self::options(options, want_edges), &stages)?),
+        Target::Snapshot(path) => snapshot(path, want_edges, options.values),
     }
 }
 
@@ -63,12 +74,12 @@ fn started(
 }
 
 /// Reads a snapshot. How it was taken moves into the reason, since this look is of a file.
-fn from_snapshot(path: &Path, want_edges: bool, values: bool) -> Result<Heap, CommandError> {
+pub fn snapshot(path: &Path, want_edges: bool, values: bool) -> Result<Heap, CommandError> {
     let edges = match want_edges {
         true => ReadEdges::Load,
         false => ReadEdges::Skip,
     };
-    let mut heap = snapshot::read(path, edges)?;
+    let mut heap = read(path, edges)?;
     match (values, &heap.previews) {
         (true, None) => {
             return Err(CommandError::Usage {

@@ -44,6 +44,15 @@ pub fn exists(pid: i32) -> bool {
     pid > 0 && Process::open(pid).is_ok_and(|process| process.is_alive())
 }
 
+/// Resident bytes of a process as the kernel counts them in passing, in batches
+/// (proc_pid_statm(5)); `None` if it has ended.
+pub fn resident_bytes(pid: i32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    // A process that has ended and waits to be reaped has no memory.
+    (pages > 0).then(|| pages * rustix::param::page_size() as u64)
+}
+
 /// Whether a process of this process group lives.
 pub fn group_lives(group: i32) -> bool {
     Process::list().iter().any(|process| {

@@ -10,6 +10,7 @@ mod busy;
 pub mod child;
 mod edges;
 mod every_edge;
+mod explain;
 pub mod ground;
 mod harm;
 pub mod load;
@@ -53,6 +54,8 @@ enum What {
     FirstLight,
     /// The issue "See everything".
     See,
+    /// The issue "Explain".
+    Explain,
 }
 
 impl What {
@@ -60,6 +63,7 @@ impl What {
         match self {
             What::FirstLight => "first-light",
             What::See => "see",
+            What::Explain => "explain",
         }
     }
 
@@ -67,6 +71,7 @@ impl What {
         match self {
             What::FirstLight => FIRST_LIGHT,
             What::See => SEE,
+            What::Explain => EXPLAIN,
         }
     }
 }
@@ -97,6 +102,18 @@ const SEE: &[Row] = &[
     ("caches", see::caches::measure),
     ("robustness", see::robustness::measure),
     ("speed", speed::measure),
+];
+
+const EXPLAIN: &[Row] = &[
+    ("leaks-attach", explain::leaks::attach),
+    ("leaks-launch", explain::leaks::launch),
+    ("steady", explain::steady::measure),
+    ("planted", explain::planted::measure),
+    ("dominators", explain::dominators::measure),
+    ("garbage", explain::garbage::measure),
+    ("audit", explain::audit::measure),
+    ("speed", explain::speed::measure),
+    ("bad-input", explain::bad_input::measure),
 ];
 
 /// Runs the verb: 0 if every row passed, 1 if one did not.

@@ -28,7 +28,7 @@ pub fn python(
     run(Command::new(&base.path)
         .args(["-m", "venv", "--clear", "--without-pip"])
         .arg(&dir))?;
-    run(Command::new(&pip(ground).path)
+    run(Command::new(pip(ground)?)
         .args(["-m", "pip", "--python"])
         .arg(&python)
         .args(["install", "--quiet", "--disable-pip-version-check"])
@@ -37,18 +37,30 @@ pub fn python(
     Ok(python)
 }
 
-/// An interpreter whose pip can install for another (pip 22.3 or later, so one of the newer ones
-/// of those with a pip of their own).
-fn pip(ground: &Ground) -> Interpreter {
+/// An interpreter with the newest pip, which installs for the others: older ones do not run on
+/// the newest interpreters.
+fn pip(ground: &Ground) -> Result<PathBuf> {
+    let dir = ground.root.join("target/venvs/pip");
+    let python = dir.join("bin/python");
+    let stamp = dir.join("packages.txt");
+    if stamp.exists() {
+        return Ok(python);
+    }
     let has_pip = |one: &Interpreter| {
         let said = Command::new(&one.path)
-            .args(["-m", "pip", "--version"])
+            .args(["-c", "import ensurepip"])
             .output();
         one.minor() >= (3, 11) && said.is_ok_and(|said| said.status.success())
     };
     let all = interpreters::supported().into_iter();
     let found = all.rev().find(has_pip);
-    found.unwrap_or_else(|| ground.one_python().clone())
+    let base = found.unwrap_or_else(|| ground.one_python().clone());
+    run(Command::new(&base.path)
+        .args(["-m", "venv", "--clear"])
+        .arg(&dir))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--upgrade", "pip"]))?;
+    std::fs::write(stamp, "pip")?;
+    Ok(python)
 }
 
 /// The interpreter that reads snapshots, with DuckDB and numpy: the same one whichever are

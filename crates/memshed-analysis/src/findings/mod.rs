@@ -1,5 +1,18 @@
 //! What is wrong with a heap, in words: findings.
 
+mod advice;
+mod cycles;
+mod fragmentation;
+mod growing;
+mod leaks;
+mod lost;
+mod native;
+mod sources;
+mod standing;
+mod words;
+
+pub use leaks::{any_of, findings};
+
 /// What kind of problem a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {

@@ -1,6 +1,15 @@
 //! The analyses on heaps made by hand and at random.
 
+mod cohorts;
+mod components;
+mod diff;
+mod dominators;
+mod garbage;
 mod holders;
 mod largest;
 mod maker;
+mod matching;
+mod paths;
 mod summary;
+mod what;
+mod why;

@@ -1,6 +1,8 @@
 //! Makes heaps by hand.
 
-use memshed_heap::{Heap, Label, LabelKind, ObjectId, Root, RootKind, StringId, Type, TypeId};
+use memshed_heap::{
+    Edges, Heap, Label, LabelKind, ObjectId, Root, RootKind, StringId, Type, TypeId,
+};
 
 #[derive(Default)]
 pub struct Maker {
@@ -90,5 +92,40 @@ impl Maker {
     pub fn attribute(&mut self, holder: ObjectId, name: &str, kind: &str) -> ObjectId {
         let label = self.named(LabelKind::Attribute, name);
         self.held(holder, label, kind)
+    }
+
+    /// The edges of the heap: `(source, label, target)` in any order.
+    pub fn edges(&mut self, all: &[(ObjectId, Label, ObjectId)]) {
+        let mut edges = Edges::default();
+        edges.start.push(0);
+        for row in 0..self.heap.objects.len() as u32 {
+            for (_, label, target) in all.iter().filter(|edge| edge.0.0 == row) {
+                edges.target.push(*target);
+                edges.label.push(*label);
+            }
+            edges.start.push(edges.target.len() as u64);
+        }
+        self.heap.edges = Some(edges);
+    }
+
+    /// The edges that the column of holders tells, and `more`.
+    pub fn edges_and(&mut self, more: &[(ObjectId, Label, ObjectId)]) {
+        let objects = &self.heap.objects;
+        let rows = (0..objects.len()).filter(|&row| objects.holder[row] != ObjectId::NONE);
+        let mut all: Vec<_> = rows
+            .map(|row| {
+                (
+                    objects.holder[row],
+                    objects.holder_label[row],
+                    ObjectId(row as u32),
+                )
+            })
+            .collect();
+        all.extend(more);
+        self.edges(&all);
+        for row in 0..self.heap.objects.len() {
+            let count = all.iter().filter(|edge| edge.2.0 as usize == row).count();
+            self.heap.objects.refcount[row] = count as u32;
+        }
     }
 }

@@ -347,6 +347,10 @@ pub mod array {
 pub mod ndarray {
     /// `tp_basicsize`, from numpy 1.22 on.
     pub const SIZE: u32 = 96;
+    /// The same in numpy 1.20 and 1.21, and before: what follows the flags differs.
+    pub const SIZE_1_20: u32 = 88;
+    /// See [`SIZE_1_20`].
+    pub const SIZE_1_19: u32 = 80;
     /// Pointer to the elements.
     pub const DATA: u32 = 16;
     /// How many dimensions, `int`.

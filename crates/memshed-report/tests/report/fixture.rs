@@ -1,9 +1,88 @@
 //! A small heap made by hand: a web shop with a cache that is too large.
 
 use memshed_heap::{
-    Cache, Container, Gc, Generation, Heap, Label, LabelKind, MemoryPart, Method, ObjectId,
-    Objects, Pools, Problem, Process, Releasable, Root, RootKind, SnapshotInfo, Type, TypeId,
+    Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind, MemoryPart, Method,
+    NativeKind, NativeUse, ObjectId, Objects, Pools, Problem, Process, Releasable, Root, RootKind,
+    SnapshotInfo, Type, TypeId,
 };
+
+/// The heap with its edges: those that its holders tell, and one from a customer to the next.
+pub fn heap_with_edges() -> Heap {
+    let mut heap = heap();
+    let objects = &heap.objects;
+    let friend = Label::named(LabelKind::Attribute, heap.strings.intern("friend"));
+    let mut edges = Edges::default();
+    edges.start.push(0);
+    for source in 0..objects.len() as u32 {
+        for (row, holder) in objects.holder.iter().enumerate() {
+            if *holder == ObjectId(source) {
+                edges.target.push(ObjectId(row as u32));
+                edges.label.push(objects.holder_label[row]);
+            }
+        }
+        if source == 5 {
+            edges.target.push(ObjectId(6));
+            edges.label.push(friend);
+        }
+        edges.start.push(edges.target.len() as u64);
+    }
+    for (row, count) in heap.objects.refcount.iter_mut().enumerate() {
+        let to = edges.target.iter().filter(|one| one.0 as usize == row);
+        *count = to.count() as u32;
+    }
+    // Held by C code.
+    heap.objects.refcount[10] = 1;
+    heap.edges = Some(edges);
+    heap
+}
+
+/// The same program some time later: a thousand customers more, each with a name.
+pub fn heap_later() -> Heap {
+    let mut heap = heap();
+    heap.snapshot.taken_at += 300.0;
+    heap.process.uptime_seconds += 300.0;
+    heap.process.rss_bytes += 3_200_000;
+    heap.memory[0].bytes += 2_900_000;
+    heap.memory[0].parts[0].bytes += 2_900_000;
+    heap.memory[3].bytes += 300_000;
+    heap.memory[3].parts[0].bytes += 300_000;
+    heap.caches[1].entries += 40;
+    heap.caches[1].bytes += 4_000;
+    heap.gc.generations[0].collections += 12;
+    let name = heap.strings.intern("name");
+    let owner = heap.strings.intern("pyexpat.xmlparser");
+    heap.native.push(NativeUse {
+        kind: NativeKind::Chunk,
+        owner: Some(owner),
+        size: 1_024,
+        count: 290,
+        bytes: 296_960,
+        points_into: Vec::new(),
+    });
+    for at in 0..1_000u32 {
+        let customer = heap.objects.len() as u32;
+        let index = Label::new(LabelKind::Index, u64::from(at + 3));
+        let attribute = Label::named(LabelKind::Attribute, name);
+        for (kind, size, holder, label) in [
+            (4, 48, ObjectId(3), index),
+            (1, 2_049, ObjectId(customer), attribute),
+        ] {
+            let objects = &mut heap.objects;
+            let row = objects.len() as u64;
+            objects.address.push(0x7f00_0000_1000 + 0x100 * row);
+            objects.type_id.push(TypeId(kind));
+            objects.size.push(size);
+            objects.allocated.push(size.next_multiple_of(16));
+            objects.refcount.push(1);
+            objects
+                .generation
+                .push(if kind == 4 { 0 } else { Objects::UNTRACKED });
+            objects.holder.push(holder);
+            objects.holder_label.push(label);
+        }
+    }
+    heap
+}
 
 /// The heap.
 pub fn heap() -> Heap {

@@ -1,7 +1,10 @@
 //! The texts that people read, word for word, and the JSON against its schema.
 //! `UPDATE_GOLDEN=1 cargo test -p memshed-report` writes the files anew; read the difference.
 
+mod diff;
 mod fixture;
+mod leaks;
+mod why;
 
 use memshed_heap::{Heap, Method, ObjectId, Preview, Sizes};
 use memshed_report::{
@@ -306,14 +309,18 @@ fn the_schema_refuses_what_it_should() {
 }
 
 fn assert_valid(document: &serde_json::Value) -> Result<(), String> {
-    let schema = serde_json::from_str(memshed_report::INSPECT_SCHEMA).expect("the schema is JSON");
+    assert_follows(document, memshed_report::INSPECT_SCHEMA)
+}
+
+fn assert_follows(document: &serde_json::Value, schema: &str) -> Result<(), String> {
+    let schema = serde_json::from_str(schema).expect("the schema is JSON");
     let mut compiler = boon::Compiler::new();
     compiler
-        .add_resource("inspect.schema.json", schema)
+        .add_resource("schema.json", schema)
         .expect("a resource");
     let mut schemas = boon::Schemas::new();
     let index = compiler
-        .compile("inspect.schema.json", &mut schemas)
+        .compile("schema.json", &mut schemas)
         .expect("a valid schema");
     schemas
         .validate(document, index)

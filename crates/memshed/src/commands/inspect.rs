@@ -1,11 +1,11 @@
 //! `memshed inspect`: where the memory of a Python program is.
 
 use super::{Status, watch};
-use crate::cli::{InspectArgs, Sort};
+use crate::cli::InspectArgs;
 use crate::error::CommandError;
 use crate::obtain;
 use crate::printer::Printer;
-use memshed_report::{InspectView, Options, SortBy};
+use memshed_report::{InspectView, Options};
 
 /// Looks and reports.
 pub fn run(args: &InspectArgs, printer: &Printer) -> Result<Status, CommandError> {
@@ -15,11 +15,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> Result<Status, CommandError
     let heap = obtain::heap(&args.target, &args.look, false, printer)?;
     let options = Options {
         top: args.top,
-        sort: match args.sort {
-            Sort::Bytes => SortBy::Bytes,
-            Sort::Count => SortBy::Count,
-            Sort::Name => SortBy::Name,
-        },
+        sort: args.sort.into(),
         filter: args.filter.clone(),
         by_module: args.by_module,
     };

@@ -2,13 +2,16 @@
 //! exit status out.
 
 mod completions;
+mod diff;
 mod doctor;
 mod inspect;
+mod leaks;
 mod man;
 mod ps;
 mod schema;
 mod snapshot;
 mod watch;
+mod why;
 
 use crate::cli::Command;
 use crate::error::CommandError;
@@ -20,6 +23,8 @@ use crate::settings::Settings;
 pub enum Status {
     /// Fine.
     Fine = 0,
+    /// There is what the user asked to be told of by the exit status.
+    Findings = 1,
     /// It could not do what it was asked, and has said why in its result.
     CouldNot = 2,
 }
@@ -33,10 +38,13 @@ pub fn run(
     match command {
         Command::Inspect(args) => inspect::run(args, printer),
         Command::Snapshot(args) => snapshot::run(args, settings, printer),
+        Command::Leaks(args) => leaks::run(args, printer),
+        Command::Diff(args) => diff::run(args, printer),
+        Command::Why(args) => why::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
-        Command::Schema => schema::run(printer),
+        Command::Schema { of } => schema::run(*of, printer),
         Command::Man { page } => man::run(page.as_deref(), printer),
     }
 }

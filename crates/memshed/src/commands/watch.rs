@@ -9,7 +9,7 @@ use crate::error::{CommandError, LookError, TargetError};
 use crate::history::{History, HistoryError};
 use crate::interrupt;
 use crate::launch::Launched;
-use crate::look::{LookOptions, look};
+use crate::look::{LookOptions, look_aside};
 use crate::obtain;
 use crate::printer::{Printer, Stream};
 use crate::target::{self, Target};
@@ -284,22 +284,8 @@ impl Watcher<'_> {
     }
 
     fn look(&self) -> Result<Heap, LookError> {
-        let look = || {
-            let stages = self.printer.stages();
-            look(self.process.process.pid(), &self.options, &stages)
-        };
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("look".into());
-            match thread.spawn_scoped(scope, look) {
-                Ok(thread) => thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(error) => Err(LookError::Other {
-                    pid: self.process.process.pid(),
-                    what: format!("no thread for it: {error}"),
-                }),
-            }
-        })
+        let stages = || self.printer.stages();
+        look_aside(self.process.process.pid(), &self.options, stages)
     }
 
     /// Tells what came of a look that began at `at`; whether anybody still reads. The first one

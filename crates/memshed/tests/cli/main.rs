@@ -2,6 +2,7 @@
 
 mod audit;
 mod errors;
+mod explain;
 mod launch;
 mod machine;
 mod output;

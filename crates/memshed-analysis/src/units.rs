@@ -35,6 +35,18 @@ pub fn signed(n: i64) -> String {
     format!("{sign}{}", count(n.unsigned_abs()))
 }
 
+/// A change of a size: `+1.2 MB`.
+pub fn change(n: i64) -> String {
+    let sign = if n < 0 { "-" } else { "+" };
+    format!("{sign}{}", bytes(n.unsigned_abs()))
+}
+
+/// A change of a number: `+12,000`.
+pub fn more(n: i64) -> String {
+    let sign = if n < 0 { "" } else { "+" };
+    format!("{sign}{}", signed(n))
+}
+
 /// `part` of `whole` as a percentage: `61.2 %`, `<0.1 %`, `–` of nothing.
 pub fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
@@ -104,6 +116,14 @@ mod tests {
         assert_eq!(share(5, 0), "–");
         assert_eq!(plural(1, "thread"), "1 thread");
         assert_eq!(plural(1200, "process"), "1,200 processes");
+    }
+
+    #[test]
+    fn changes() {
+        assert_eq!(change(-1_200_000), "-1.2 MB");
+        assert_eq!(change(0), "+0 B");
+        assert_eq!(more(12_000), "+12,000");
+        assert_eq!(more(-3), "-3");
     }
 
     #[test]

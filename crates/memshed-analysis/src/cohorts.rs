@@ -1,0 +1,262 @@
+//! How old objects are: what several looks at one process tell together.
+//!
+//! A leak is not what grows but what stays: of the objects that were made between two looks, those
+//! that are still there at the last one. A buffer that is emptied now and then, a cache that is
+//! full, and the first minute of a program make objects too, but not in every interval, or they
+//! do not keep them. So each object carries the number of the look that first saw it, by address
+//! and type, and a heap is divided into cohorts by that number.
+//!
+//! An address may have been used again by an object of the same type: it then counts as older than
+//! it is, which hides little, since that many addresses were in use already.
+
+use memshed_heap::{Heap, NativeKind, ObjectId};
+use rustc_hash::FxHashMap;
+
+/// Looks that are told apart; later ones count as the last.
+const MOST_LOOKS: usize = u8::MAX as usize;
+/// Calls of a thread that are kept of each look.
+const MOST_CALLS: usize = 24;
+/// An object's own memory that grows by fewer bytes between two looks is left out.
+const LEAST_GROWTH: u64 = 256;
+
+/// What one look said in sum.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// When, in seconds since the epoch.
+    pub at: f64,
+    /// Resident bytes.
+    pub rss: u64,
+    /// Bytes allocated for objects.
+    pub objects: u64,
+    /// Bytes free but held in Python's pools.
+    pub pools_free: u64,
+    /// Resident bytes by category of the account, `category/part` for parts.
+    pub memory: FxHashMap<String, u64>,
+    /// Memory that is no object's: count and bytes by kind, owner and size.
+    pub native: FxHashMap<NativeKey, (u64, u64)>,
+    /// Objects and their bytes by type, by the number that [`Cohorts`] gave the type.
+    pub types: Vec<(u64, u64)>,
+    /// The innermost calls of each thread.
+    pub running: Vec<Running>,
+}
+
+/// A call that was running during a look.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Running {
+    /// The thread.
+    pub thread: String,
+    /// The function's qualified name.
+    pub function: String,
+    /// Its file.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// How many calls it was away from the innermost one.
+    pub depth: u32,
+}
+
+/// What memory without an object is told apart by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NativeKey {
+    /// Where it lies.
+    pub kind: NativeKind,
+    /// Who points at it, empty if nobody is known to.
+    pub owner: String,
+    /// Bytes of each; 0 for those of all sizes.
+    pub size: u64,
+}
+
+/// What the looks so far say together.
+#[derive(Clone, Debug, Default)]
+pub struct Cohorts {
+    /// The looks, oldest first.
+    pub looks: Vec<Look>,
+    types: FxHashMap<(u64, String), u32>,
+    names: Vec<String>,
+    address: Vec<u64>,
+    kind: Vec<u32>,
+    born: Vec<u8>,
+    allocated: Vec<u32>,
+    /// Bytes by which the own memory of objects has grown, by address: look and bytes.
+    grown: FxHashMap<u64, Vec<(u8, u64)>>,
+}
+
+impl Cohorts {
+    /// Adds a look at the same process, taken after the others.
+    pub fn add(&mut self, heap: &Heap) {
+        let number = self.looks.len().min(MOST_LOOKS) as u8;
+        let kinds = self.kinds(heap);
+        let objects = &heap.objects;
+        let count = objects.len();
+        let mut address = Vec::with_capacity(count);
+        let mut kind = Vec::with_capacity(count);
+        let mut born = Vec::with_capacity(count);
+        let mut allocated = Vec::with_capacity(count);
+        let mut types = vec![(0u64, 0u64); self.names.len()];
+        let mut grown = FxHashMap::default();
+        let mut old = 0;
+        for (row, at) in objects.address.iter().enumerate() {
+            let of = kinds.get(objects.type_id[row].0 as usize).copied();
+            let of = of.unwrap_or(u32::MAX);
+            let bytes = objects.allocated.get(row);
+            if let Some(sum) = types.get_mut(of as usize) {
+                sum.0 += 1;
+                sum.1 = sum.1.saturating_add(bytes);
+            }
+            while self.address.get(old).is_some_and(|&before| before < at) {
+                old += 1;
+            }
+            let same = self.address.get(old) == Some(&at) && self.kind[old] == of;
+            if same {
+                let more = bytes.saturating_sub(self.allocated[old].into());
+                let mut history = self.grown.remove(&at).unwrap_or_default();
+                if more >= LEAST_GROWTH && self.allocated[old] != u32::MAX {
+                    history.push((number, more));
+                }
+                if !history.is_empty() {
+                    grown.insert(at, history);
+                }
+            }
+            address.push(at);
+            kind.push(of);
+            born.push(if same { self.born[old] } else { number });
+            allocated.push(u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
+        self.address = address;
+        self.kind = kind;
+        self.born = born;
+        self.allocated = allocated;
+        self.grown = grown;
+        self.looks.push(look(heap, types));
+    }
+
+    /// How many looks there were.
+    pub fn len(&self) -> usize {
+        self.looks.len()
+    }
+
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        self.looks.is_empty()
+    }
+
+    /// The number of the look that first saw an object of the heap added last.
+    pub fn born(&self, object: ObjectId) -> usize {
+        self.born
+            .get(object.0 as usize)
+            .copied()
+            .unwrap_or(0)
+            .into()
+    }
+
+    /// By how much the own memory of an object of the heap added last has grown: look and bytes.
+    pub fn grown(&self, heap: &Heap, object: ObjectId) -> &[(u8, u64)] {
+        let row = object.0 as usize;
+        if row >= heap.objects.len() {
+            return &[];
+        }
+        let history = self.grown.get(&heap.objects.address.get(row));
+        history.map_or(&[], Vec::as_slice)
+    }
+
+    /// Addresses of all objects whose own memory has grown.
+    pub fn growing(&self) -> impl Iterator<Item = u64> + '_ {
+        self.grown.keys().copied()
+    }
+
+    /// Objects of the type called `name`, and their bytes, at each look.
+    pub fn series(&self, name: &str) -> Vec<(u64, u64)> {
+        let kinds = self.names.iter().enumerate();
+        let kinds: Vec<usize> = kinds.filter(|(_, n)| *n == name).map(|(k, _)| k).collect();
+        let at = |look: &Look| {
+            let of = |&kind: &usize| look.types.get(kind).copied().unwrap_or_default();
+            let add = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1.saturating_add(b.1));
+            kinds.iter().map(of).fold((0, 0), add)
+        };
+        self.looks.iter().map(at).collect()
+    }
+
+    /// Seconds from the first look to each.
+    pub fn times(&self) -> Vec<f64> {
+        let first = self.looks.first().map_or(0.0, |look| look.at);
+        self.looks.iter().map(|look| look.at - first).collect()
+    }
+
+    /// Seconds from the first look to the last.
+    pub fn seconds(&self) -> f64 {
+        self.times().last().copied().unwrap_or(0.0)
+    }
+
+    /// The number of each of the heap's types, by address and name.
+    fn kinds(&mut self, heap: &Heap) -> Vec<u32> {
+        let mut kinds = Vec::with_capacity(heap.types.len());
+        for kind in &heap.types {
+            let name = heap.strings.get(kind.name).to_owned();
+            let next = self.names.len() as u32;
+            let number = *self
+                .types
+                .entry((kind.address, name.clone()))
+                .or_insert(next);
+            if number == next {
+                self.names.push(name);
+            }
+            kinds.push(number);
+        }
+        kinds
+    }
+}
+
+fn look(heap: &Heap, types: Vec<(u64, u64)>) -> Look {
+    let mut memory = FxHashMap::default();
+    for part in &heap.memory {
+        memory.insert(part.category.clone(), part.bytes);
+        for own in &part.parts {
+            memory.insert(format!("{}/{}", part.category, own.category), own.bytes);
+        }
+    }
+    let mut native: FxHashMap<NativeKey, (u64, u64)> = FxHashMap::default();
+    for row in &heap.native {
+        let owner = row.owner.map_or("", |owner| heap.strings.get(owner));
+        let key = NativeKey {
+            kind: row.kind,
+            owner: owner.to_owned(),
+            size: row.size,
+        };
+        let sum = native.entry(key).or_default();
+        sum.0 = sum.0.saturating_add(row.count);
+        sum.1 = sum.1.saturating_add(row.bytes);
+    }
+    let bytes = types.iter().map(|(_, bytes)| *bytes);
+    Look {
+        at: heap.snapshot.taken_at,
+        rss: heap.process.rss_bytes,
+        objects: bytes.fold(0, u64::saturating_add),
+        pools_free: heap.pools.free_bytes,
+        memory,
+        native,
+        types,
+        running: running(heap),
+    }
+}
+
+/// The innermost calls of each thread.
+fn running(heap: &Heap) -> Vec<Running> {
+    let calls = |stack: &memshed_heap::Stack| {
+        let thread = heap.strings.get(stack.thread).to_owned();
+        let calls = (0..).zip(stack.calls.iter().take(MOST_CALLS));
+        let calls = calls.filter_map(|(depth, call)| {
+            let key = |code: &memshed_heap::Code| code.object;
+            let row = heap.code.binary_search_by_key(&call.code, key).ok()?;
+            let code = &heap.code[row];
+            Some(Running {
+                thread: thread.clone(),
+                function: heap.strings.get(code.name).to_owned(),
+                file: heap.strings.get(code.file).to_owned(),
+                line: call.line,
+                depth,
+            })
+        });
+        calls.collect::<Vec<Running>>()
+    };
+    heap.stacks.iter().flat_map(calls).collect()
+}

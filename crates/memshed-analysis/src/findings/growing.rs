@@ -1,0 +1,226 @@
+//! Findings of growth: containers that keep what they are given, and interned strings.
+
+use super::advice;
+use super::words::{in_sentence, items};
+use super::{Confidence, Finding, FindingKind, Location, sources};
+use crate::cohorts::Cohorts;
+use crate::growth::{Place, pattern, places};
+use crate::holders::{Hop, holder_path};
+use crate::type_name;
+use crate::units::bytes as amount;
+use memshed_heap::{Heap, ObjectId, RootKind};
+
+/// A place that grew by fewer bytes is not worth a finding.
+const LEAST_BYTES: u64 = 32 * 1024;
+/// Places that are judged.
+const JUDGED: usize = 400;
+/// Objects below a sample that are gone through to find what is heaviest there.
+const LARGEST_SAMPLE: usize = 4_000;
+
+/// Containers that go on growing.
+pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
+    let times = cohorts.times();
+    let mut findings = Vec::new();
+    for place in places(heap, cohorts).iter().take(JUDGED) {
+        if place.ages.total() < LEAST_BYTES || !place.ages.is_steady(&times) {
+            continue;
+        }
+        match place.root(heap) {
+            // What nothing reaches is garbage, or lost by C code: found by other means.
+            RootKind::Unreached => continue,
+            RootKind::Interned => findings.push(interned(heap, cohorts, place)),
+            _ if is_turnover(cohorts, place) => continue,
+            _ => findings.push(growth(heap, cohorts, place)),
+        }
+    }
+    findings
+}
+
+/// Whether as much of the same went as came: a queue, or a cache that is full.
+fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
+    let Some((name, count, _)) = place.types.first() else {
+        return false;
+    };
+    let series = cohorts.series(name);
+    let (first, last) = match (series.first(), series.last()) {
+        (Some(first), Some(last)) => (first.0, last.0),
+        _ => return false,
+    };
+    last.saturating_sub(first) * 5 < count * 2
+}
+
+fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
+    let path = holder_path(heap, place.container);
+    let bytes = place.ages.total();
+    let seconds = cohorts.seconds().max(1e-3);
+    let rate = bytes as f64 / seconds;
+    let below = content(heap, place.sample);
+    let facts = advice::Facts {
+        heap,
+        place,
+        below: &below,
+        container_type: type_name(heap, place.container),
+    };
+    let advice = advice::of(&facts);
+    let mut types: Vec<String> = place.added_types.iter().map(|(n, _)| n.clone()).collect();
+    types.truncate(3);
+    for (name, _, _) in &place.types {
+        if types.len() < 6 && !types.contains(name) {
+            types.push(name.clone());
+        }
+    }
+    let title = match place.added {
+        0 => format!(
+            "{} keeps growing: by {} in {seconds:.0} s",
+            in_sentence(&place.pattern),
+            amount(bytes)
+        ),
+        _ => format!(
+            "{} keeps growing: {} came in {seconds:.0} s and stayed ({})",
+            in_sentence(&place.pattern),
+            items(&place.added_types, place.added),
+            amount(bytes)
+        ),
+    };
+    let mut way: Vec<String> = vec![start(&place.pattern)];
+    way.extend(path.segments.iter().map(|s| s.hop.to_string()));
+    if !below.is_empty() {
+        way.extend(below.iter().map(|(hop, name)| format!("{hop} ({name})")));
+    }
+    let mut locations: Vec<Location> = sources::mentions(heap, cohorts, &path);
+    locations.extend(sources::running(cohorts, 2));
+    Finding {
+        kind: FindingKind::Growth,
+        title,
+        bytes,
+        bytes_per_second: Some(rate),
+        count: place.added.max(1),
+        types,
+        holder: place.pattern.clone(),
+        path: way,
+        locations,
+        evidence: evidence(cohorts, place, advice.why),
+        fix: advice.fix,
+        confidence: confidence(cohorts, place),
+    }
+}
+
+/// The first part of a way, up to the first hop.
+fn start(pattern: &str) -> String {
+    pattern.split(['[']).next().unwrap_or(pattern).to_owned()
+}
+
+fn confidence(cohorts: &Cohorts, place: &Place) -> Confidence {
+    match cohorts.len() {
+        6.. if place.added >= 20 => Confidence::High,
+        4.. => Confidence::Medium,
+        _ => Confidence::Low,
+    }
+}
+
+fn evidence(cohorts: &Cohorts, place: &Place, why: Option<String>) -> Vec<String> {
+    let mut evidence: Vec<String> = why.into_iter().collect();
+    let looks = cohorts.len();
+    let per_look: Vec<String> = place
+        .ages
+        .bytes
+        .iter()
+        .skip(1)
+        .map(|&bytes| amount(bytes))
+        .collect();
+    evidence.push(format!(
+        "of what was new at each look since the first, this is still held at the last: {}",
+        per_look.join(", ")
+    ));
+    if place.containers > 1 {
+        evidence.push(format!("{} such containers grow", place.containers));
+    }
+    let kinds: Vec<String> = place
+        .types
+        .iter()
+        .take(4)
+        .map(|(name, count, bytes)| format!("{count} {name} ({})", amount(*bytes)))
+        .collect();
+    if !kinds.is_empty() {
+        evidence.push(format!("with all that hangs on it: {}", kinds.join(", ")));
+    }
+    evidence.push(format!("{looks} looks in {:.1} s", cohorts.seconds()));
+    evidence
+}
+
+/// The way from one of the things added to what is heaviest below it: hops, and types.
+fn content(heap: &Heap, sample: ObjectId) -> Vec<(String, String)> {
+    let Some(edges) = &heap.edges else {
+        return Vec::new();
+    };
+    let objects = &heap.objects;
+    if sample.0 as usize >= objects.len() {
+        return Vec::new();
+    }
+    // Those that the sample holds, and what these hold, as the column of holders has it.
+    let mut below = vec![(sample, usize::MAX)];
+    let mut next = 0;
+    while next < below.len() && below.len() < LARGEST_SAMPLE {
+        let (source, _) = below[next];
+        for (target, _) in edges.of(source) {
+            let held = objects.holder.get(target.0 as usize) == Some(&source);
+            if held && target != source && below.len() < LARGEST_SAMPLE {
+                below.push((target, next));
+            }
+        }
+        next += 1;
+    }
+    let heaviest = (0..below.len()).max_by_key(|&i| objects.allocated.get(below[i].0.0 as usize));
+    let mut way = Vec::new();
+    let mut at = heaviest.unwrap_or(0);
+    while at != usize::MAX && way.len() < 64 {
+        let (object, up) = below[at];
+        if up != usize::MAX {
+            let label = holder_path(heap, object);
+            let hop = label.segments.last().map(|segment| match &segment.hop {
+                Hop::Index(_) | Hop::Entry(_) => Hop::Value.to_string(),
+                hop => hop.to_string(),
+            });
+            way.push((hop.unwrap_or_default(), type_name(heap, object).to_owned()));
+        }
+        at = up;
+    }
+    way.push((String::from("[…]"), type_name(heap, sample).to_owned()));
+    way.reverse();
+    way
+}
+
+fn interned(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
+    let bytes = place.ages.total();
+    let seconds = cohorts.seconds().max(1e-3);
+    let immortal = place.sample;
+    let for_good =
+        heap.objects.refcount.get(immortal.0 as usize) == Some(&memshed_heap::Objects::IMMORTAL);
+    let kept = match for_good {
+        true => "Python keeps such strings until the program ends (they are immortal)",
+        false => "something interns strings that are never used again",
+    };
+    Finding {
+        kind: FindingKind::Interned,
+        title: format!(
+            "The table of interned strings keeps growing: {} strings came in {seconds:.0} s and \
+             stayed ({})",
+            place.ages.objects(),
+            amount(bytes)
+        ),
+        bytes,
+        bytes_per_second: Some(bytes as f64 / seconds),
+        count: place.ages.objects(),
+        types: vec!["str".to_owned()],
+        holder: pattern(heap, place.container),
+        path: vec!["the table of interned strings".to_owned()],
+        locations: sources::running(cohorts, 3),
+        evidence: evidence(cohorts, place, Some(kept.to_owned())),
+        fix: "Something calls sys.intern(), or makes names of data: attributes set with \
+              setattr(), keyword arguments, paths (pathlib before Python 3.12.4 interns every \
+              part of a path). Keep such data as ordinary dictionary keys, or update Python: from \
+              3.12.5 on interned strings can be freed again."
+            .to_owned(),
+        confidence: confidence(cohorts, place),
+    }
+}
