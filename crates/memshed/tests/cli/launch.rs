@@ -9,7 +9,19 @@ use std::process::Stdio;
 fn a_command_that_cannot_be_started() {
     run(&["inspect", "--", "no-command-has-this-name"])
         .assert_could_not("cannot start \"no-command-has-this-name\"", "PATH");
-    run(&["inspect", "--", "/etc/passwd"]).assert_could_not("Permission denied", "");
+    for path in ["/etc/passwd", "/"] {
+        for command in ["inspect", "leaks"] {
+            run(&[command, "--", path])
+                .assert_could_not("Permission denied", "a file that you may execute");
+        }
+    }
+    // Neither a program nor a script that says what runs it.
+    let script = tempfile::NamedTempFile::new().expect("a file");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(script.path(), executable).expect("permissions");
+    let script = script.into_temp_path();
+    run(&["inspect", "--", &script.to_string_lossy()])
+        .assert_could_not("cannot start", "python3 SCRIPT");
 }
 
 #[test]
