@@ -1,7 +1,7 @@
 //! What holds an object: the way from a root to it, as a Python developer would write it.
 
 use crate::type_name;
-use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
+use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind, StringId};
 use std::fmt::{self, Display, Formatter};
 
 /// Where a path begins.
@@ -234,7 +234,7 @@ fn join(heap: &Heap, first: &Step, second: &Step) -> Option<Step> {
             Label::named(LabelKind::Attribute, second.label.name()?)
         }
         (LabelKind::Field, LabelKind::Index) if text(first) == Some(CLOSURE) => {
-            closure_variable(heap, first.source, second.label)?
+            closure_variable(heap, first.source, second.label, second.object)?
         }
         (LabelKind::Closure, LabelKind::Field) if text(second) == Some("cell_contents") => {
             first.label
@@ -281,11 +281,23 @@ fn is_field(heap: &Heap, label: Label, name: &str) -> bool {
     label.kind() == LabelKind::Field && text() == Some(name)
 }
 
-/// What `function` calls the variable in the cell of its closure at `index`; `None` if nothing is
-/// known of its code.
-pub(crate) fn closure_variable(heap: &Heap, function: ObjectId, index: Label) -> Option<Label> {
+/// The variable of a closure at `index` of the closure of `function`, where `cell` is: as the
+/// function's code calls it, or by the cell's name where nothing is known of the code.
+pub(crate) fn closure_variable(
+    heap: &Heap,
+    function: ObjectId,
+    index: Label,
+    cell: ObjectId,
+) -> Option<Label> {
+    let name = free_variable(heap, function, index.value() as usize);
+    let name = name.or_else(|| heap.names.get(&cell).copied())?;
+    Some(Label::named(LabelKind::Closure, name))
+}
+
+/// What the code of `function` calls its free variable number `index`. Without edges nothing
+/// leads to the code; a garbled file may have fewer of them than it says.
+fn free_variable(heap: &Heap, function: ObjectId, index: usize) -> Option<StringId> {
     let row = function.0 as usize;
-    // A garbled file may have fewer edges than it says.
     let edges = heap.edges.as_ref()?;
     let first = *edges.start.get(row)? as usize;
     let end = *edges.start.get(row.checked_add(1)?)? as usize;
@@ -293,8 +305,7 @@ pub(crate) fn closure_variable(heap: &Heap, function: ObjectId, index: Label) ->
     let mut targets = labels.zip(edges.target.get(first..end)?);
     let (_, code) = targets.find(|(label, _)| is_field(heap, **label, "__code__"))?;
     let row = heap.code.binary_search_by_key(code, |one| one.object);
-    let name = heap.code[row.ok()?].free.get(index.value() as usize)?;
-    Some(Label::named(LabelKind::Closure, *name))
+    heap.code[row.ok()?].free.get(index).copied()
 }
 
 /// Shortens what is long: the same hop again and again (a linked list), then the middle.

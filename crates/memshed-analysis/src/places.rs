@@ -102,7 +102,7 @@ impl<'a> Places<'a> {
             let label = objects.holder_label.get(at.0 as usize);
             let label = label.copied().unwrap_or(Label(0));
             let holder = objects.holder.get(at.0 as usize).copied();
-            let label = self.label(holder.unwrap_or(ObjectId::NONE), label);
+            let label = self.label(holder.unwrap_or(ObjectId::NONE), label, at);
             place = self.below(place, label, at);
             self.of[at.0 as usize] = place;
         }
@@ -114,16 +114,16 @@ impl<'a> Places<'a> {
     /// `object` if that is how the column of holders has it.
     pub fn through(&mut self, holder: ObjectId, label: Label, object: ObjectId) -> PlaceId {
         let above = self.of(holder);
-        let label = self.label(holder, label);
+        let label = self.label(holder, label, object);
         PlaceId(self.below(above.0, label, object))
     }
 
-    /// What `label`, through which `holder` holds something, adds to a place: the variable of a
+    /// What `label`, through which `holder` holds `object`, adds to a place: the variable of a
     /// closure, or the label without its index or position.
-    fn label(&self, holder: ObjectId, label: Label) -> Label {
+    fn label(&self, holder: ObjectId, label: Label, object: ObjectId) -> Label {
         let variable = match label.kind() {
             LabelKind::Index => function_of(self.heap, holder)
-                .and_then(|function| closure_variable(self.heap, function, label)),
+                .and_then(|function| closure_variable(self.heap, function, label, object)),
             _ => None,
         };
         variable.unwrap_or_else(|| without_value(label))

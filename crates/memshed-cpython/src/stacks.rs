@@ -7,7 +7,7 @@ use crate::mark::Found;
 use crate::roots::MAX_FRAMES;
 use crate::shapes::Kind;
 use crate::strings;
-use memshed_heap::{Call, Code, ObjectId, Stack, StringId, Strings};
+use memshed_heap::{Call, Code, ObjectId, Objects, Stack, StringId, Strings};
 use memshed_target::{Memory, ReadError, RemoteAddr};
 use rustc_hash::FxHashMap;
 
@@ -110,6 +110,40 @@ impl<M: Memory> Visitor<'_, M> {
         let count = reader.u64(tuple.add(layout.object.ob_size.into()))?;
         let items = tuple.add(layout.tuple.ob_item.into());
         reader.pointers(items, count.min(MAX_NAMES) as usize)
+    }
+
+    /// Names of the cells in closures of functions: those of the variables.
+    pub(crate) fn cells(
+        &self,
+        found: &Found<'_, M>,
+        objects: &Objects,
+        strings: &mut Strings,
+    ) -> Vec<(ObjectId, StringId)> {
+        let mut names = Names {
+            visitor: self,
+            strings,
+            known: FxHashMap::default(),
+        };
+        let f = &self.layout.function;
+        let types = found.types.infos().iter();
+        let functions: Vec<bool> = types.map(|info| info.full_name() == "function").collect();
+        let mut cells = Vec::new();
+        for (row, of) in objects.type_id.iter().enumerate() {
+            if !functions[of.0 as usize] {
+                continue;
+            }
+            let function = RemoteAddr(objects.address.get(row));
+            let Ok(closure) = self.items(function, f.func_closure) else {
+                continue;
+            };
+            let code = self.reader.pointer(function.add(f.func_code.into()));
+            let code = code.ok().filter(|&code| self.is_code(code));
+            let free = code.map_or(Vec::new(), |code| names.free(code));
+            for (cell, name) in closure.zip(free) {
+                cells.extend(found.objects.rank(cell.0).map(|id| (ObjectId(id), name)));
+            }
+        }
+        cells
     }
 
     /// All code objects, in order of address.

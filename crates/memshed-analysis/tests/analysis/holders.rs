@@ -131,6 +131,17 @@ fn variables_of_closures_have_the_names_of_the_code() {
         let mut places = Places::new(&heap);
         let [first, second, _] = held.map(|object| places.of(object));
         assert_eq!(first, second);
+        // A look without edges has the names of the cells.
+        for (object, name) in held.into_iter().zip(["f", "cache", "more"]) {
+            let name = heap.strings.intern(name);
+            let cell = heap.objects.holder[object.0 as usize];
+            heap.names.insert(cell, name);
+        }
+        let by_cell = ["f", "cache", "more"].map(|name| format!("app.parse.<closure {name}>"));
+        assert_eq!(names(&heap), by_cell);
+        let mut places = Places::new(&heap);
+        let of = held.map(|object| places.of(object));
+        assert_eq!(of.map(|place| places.name(place).0), by_cell);
     }
 }
 

@@ -15,8 +15,9 @@ fn a_command_that_cannot_be_started() {
                 .assert_could_not("Permission denied", "a file that you may execute");
         }
     }
-    // Neither a program nor a script that says what runs it.
+    // A script whose first line names what is not there.
     let script = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(script.path(), "#!/no/such/python3\n").expect("written");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(script.path(), executable).expect("permissions");
     let script = script.into_temp_path();

@@ -5,6 +5,7 @@ mod errors;
 mod explain;
 mod launch;
 mod machine;
+mod names;
 mod output;
 mod support;
 mod targets;
