@@ -1,7 +1,7 @@
 //! What holds an object: the way from a root to it, as a Python developer would write it.
 
 use crate::type_name;
-use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
+use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind, StringId};
 use std::fmt::{self, Display, Formatter};
 
 /// Where a path begins.
@@ -88,6 +88,8 @@ pub struct HolderPath {
 
 /// Equal hops in a row that are written out; of more, the first is, and the rest counted.
 const REPEATED: usize = 3;
+/// The field of a function with its cells.
+const CLOSURE: &str = "__closure__";
 /// Hops that are written out at most, half of them at each end.
 const WRITTEN: usize = 20;
 
@@ -205,7 +207,7 @@ pub(crate) fn start(heap: &Heap, first: ObjectId) -> Start {
     }
 }
 
-/// The steps; those through a `__dict__` or a cell, which nobody writes, as one.
+/// The steps; those through a `__dict__` or the cells of a closure, which nobody writes, as one.
 pub(crate) fn collapse(heap: &Heap, steps: &[Step]) -> Vec<Step> {
     let mut shorter: Vec<Step> = Vec::new();
     for &step in steps {
@@ -213,6 +215,10 @@ pub(crate) fn collapse(heap: &Heap, steps: &[Step]) -> Vec<Step> {
         match (joined, shorter.last_mut()) {
             (Some(joined), Some(last)) => *last = joined,
             _ => shorter.push(step),
+        }
+        if let Some(joined) = thread_local(heap, &shorter) {
+            shorter.truncate(shorter.len() - 3);
+            shorter.push(joined);
         }
     }
     shorter
@@ -227,6 +233,9 @@ fn join(heap: &Heap, first: &Step, second: &Step) -> Option<Step> {
         {
             Label::named(LabelKind::Attribute, second.label.name()?)
         }
+        (LabelKind::Field, LabelKind::Index) if text(first) == Some(CLOSURE) => {
+            closure_variable(heap, first.source, second.label, second.object)?
+        }
         (LabelKind::Closure, LabelKind::Field) if text(second) == Some("cell_contents") => {
             first.label
         }
@@ -237,6 +246,66 @@ fn join(heap: &Heap, first: &Step, second: &Step) -> Option<Step> {
         label,
         object: second.object,
     })
+}
+
+/// The attribute of a thread, where `shorter` ends in the way to one: through the dictionary of a
+/// `threading.local` in which each thread has a dictionary (Modules/_threadmodule.c).
+fn thread_local(heap: &Heap, shorter: &[Step]) -> Option<Step> {
+    let [.., dummies, of_thread, entry] = shorter else {
+        return None;
+    };
+    let text = |step: &Step| step.label.name().map(|name| heap.strings.get(name));
+    let written = dummies.label.kind() == LabelKind::Field
+        && matches!(text(dummies), Some("dummies" | "localdummies"))
+        && of_thread.label.kind() == LabelKind::Value
+        && entry.label.kind() == LabelKind::Key
+        && text(entry).is_some_and(is_identifier);
+    let name = entry.label.name().filter(|_| written)?;
+    Some(Step {
+        source: dummies.source,
+        label: Label::named(LabelKind::Attribute, name),
+        object: entry.object,
+    })
+}
+
+/// The function that holds the tuple `closure` as its closure.
+pub(crate) fn function_of(heap: &Heap, closure: ObjectId) -> Option<ObjectId> {
+    let row = closure.0 as usize;
+    let label = *heap.objects.holder_label.get(row)?;
+    let function = *heap.objects.holder.get(row)?;
+    is_field(heap, label, CLOSURE).then_some(function)
+}
+
+fn is_field(heap: &Heap, label: Label, name: &str) -> bool {
+    let text = || label.name().map(|id| heap.strings.get(id));
+    label.kind() == LabelKind::Field && text() == Some(name)
+}
+
+/// The variable of a closure at `index` of the closure of `function`, where `cell` is: as the
+/// function's code calls it, or by the cell's name where nothing is known of the code.
+pub(crate) fn closure_variable(
+    heap: &Heap,
+    function: ObjectId,
+    index: Label,
+    cell: ObjectId,
+) -> Option<Label> {
+    let name = free_variable(heap, function, index.value() as usize);
+    let name = name.or_else(|| heap.names.get(&cell).copied())?;
+    Some(Label::named(LabelKind::Closure, name))
+}
+
+/// What the code of `function` calls its free variable number `index`. Without edges nothing
+/// leads to the code; a garbled file may have fewer of them than it says.
+fn free_variable(heap: &Heap, function: ObjectId, index: usize) -> Option<StringId> {
+    let row = function.0 as usize;
+    let edges = heap.edges.as_ref()?;
+    let first = *edges.start.get(row)? as usize;
+    let end = *edges.start.get(row.checked_add(1)?)? as usize;
+    let labels = edges.label.get(first..end)?.iter();
+    let mut targets = labels.zip(edges.target.get(first..end)?);
+    let (_, code) = targets.find(|(label, _)| is_field(heap, **label, "__code__"))?;
+    let row = heap.code.binary_search_by_key(code, |one| one.object);
+    heap.code[row.ok()?].free.get(index).copied()
 }
 
 /// Shortens what is long: the same hop again and again (a linked list), then the middle.

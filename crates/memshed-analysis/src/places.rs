@@ -3,7 +3,7 @@
 //! A thousand sessions in a dictionary are at one place, `app.SESSIONS[…]`, and their names at
 //! another, `app.SESSIONS[…].name`. A linked list is at one place, however long.
 
-use crate::holders::{HolderPath, Hop, Start, holder_path};
+use crate::holders::{HolderPath, Hop, Start, closure_variable, function_of, holder_path};
 use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
 use rustc_hash::FxHashMap;
 
@@ -101,7 +101,9 @@ impl<'a> Places<'a> {
         while let Some(at) = way.pop() {
             let label = objects.holder_label.get(at.0 as usize);
             let label = label.copied().unwrap_or(Label(0));
-            place = self.below(place, without_value(label), at);
+            let holder = objects.holder.get(at.0 as usize).copied();
+            let label = self.label(holder.unwrap_or(ObjectId::NONE), label, at);
+            place = self.below(place, label, at);
             self.of[at.0 as usize] = place;
         }
         self.way = way;
@@ -112,7 +114,19 @@ impl<'a> Places<'a> {
     /// `object` if that is how the column of holders has it.
     pub fn through(&mut self, holder: ObjectId, label: Label, object: ObjectId) -> PlaceId {
         let above = self.of(holder);
-        PlaceId(self.below(above.0, without_value(label), object))
+        let label = self.label(holder, label, object);
+        PlaceId(self.below(above.0, label, object))
+    }
+
+    /// What `label`, through which `holder` holds `object`, adds to a place: the variable of a
+    /// closure, or the label without its index or position.
+    fn label(&self, holder: ObjectId, label: Label, object: ObjectId) -> Label {
+        let variable = match label.kind() {
+            LabelKind::Index => function_of(self.heap, holder)
+                .and_then(|function| closure_variable(self.heap, function, label, object)),
+            _ => None,
+        };
+        variable.unwrap_or_else(|| without_value(label))
     }
 
     /// The place of a root: of what it is called, not of what else may hold that object.

@@ -1,6 +1,6 @@
 //! Dictionaries and their keys tables (CPython's Objects/dictobject.c, pycore_dict.h).
 
-use crate::edges::Visitor;
+use crate::edges::{EdgeSink, Visitor};
 use crate::layouts::{self, Layout};
 use crate::read::Reader;
 use memshed_target::{Memory, ReadError, RemoteAddr};
@@ -223,6 +223,21 @@ impl<M: Memory> Visitor<'_, M> {
                 Ok(self.reader.u8(values.add(embedded.into()))? != 0)
             }
             _ => Ok(false),
+        }
+    }
+
+    /// Tells `sink` of the namespaces of a `threading.local`, one for each thread: they are the
+    /// values of a dictionary (Modules/_threadmodule.c, `_local_create_dummy`).
+    pub(crate) fn thread_namespaces<S: EdgeSink>(
+        &self,
+        dummies: RemoteAddr,
+        sink: &mut S,
+    ) -> Result<(), ReadError> {
+        match Dict::read(self.reader, self.layout, dummies)? {
+            Some(dict) => dict.for_each(self.reader, self.layout, |_, _, namespace| {
+                sink.namespace(namespace);
+            }),
+            None => Ok(()),
         }
     }
 

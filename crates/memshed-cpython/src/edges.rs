@@ -88,8 +88,10 @@ impl<M: Memory> Visitor<'_, M> {
             let target = RemoteAddr(target.0 & !7);
             if !target.is_null() {
                 sink.edge(target, RawLabel::Field(name));
-                if name == "__dict__" || name == "__globals__" {
-                    sink.namespace(target);
+                match name {
+                    "__dict__" | "__globals__" => sink.namespace(target),
+                    "dummies" | "localdummies" => self.thread_namespaces(target, sink)?,
+                    _ => {}
                 }
             }
         }

@@ -23,7 +23,8 @@ pub(crate) fn types<M: Memory>(found: &Found<'_, M>, strings: &mut Strings) -> V
     .collect()
 }
 
-/// Names of modules, types, functions and code objects.
+/// Names of modules, types, functions and code objects, and of the variables of closures: their
+/// cells.
 pub(crate) fn objects<M: Memory>(
     visitor: &Visitor<'_, M>,
     found: &Found<'_, M>,
@@ -65,6 +66,7 @@ pub(crate) fn objects<M: Memory>(
             names.insert(ObjectId(row as u32), strings.intern(&name));
         }
     }
+    names.extend(visitor.cells(found, objects, strings));
     names
 }
 

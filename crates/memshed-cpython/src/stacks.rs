@@ -7,8 +7,8 @@ use crate::mark::Found;
 use crate::roots::MAX_FRAMES;
 use crate::shapes::Kind;
 use crate::strings;
-use memshed_heap::{Call, Code, ObjectId, Stack, StringId, Strings};
-use memshed_target::{Memory, RemoteAddr};
+use memshed_heap::{Call, Code, ObjectId, Objects, Stack, StringId, Strings};
+use memshed_target::{Memory, ReadError, RemoteAddr};
 use rustc_hash::FxHashMap;
 
 /// Longest path of a file that is kept, in characters (`PATH_MAX`).
@@ -16,6 +16,8 @@ const PATH_LIMIT: u64 = 4096;
 /// Names of one code object, at most, and bytes of its table of lines; more is garbage.
 const MAX_NAMES: u64 = 1 << 16;
 const MAX_TABLE: u64 = 1 << 26;
+/// `CO_FAST_FREE` (Include/internal/pycore_code.h).
+const FREE: u8 = 0x80;
 
 /// The calls of a thread before objects have handles, innermost first: code and line.
 #[derive(Clone, Debug)]
@@ -97,6 +99,53 @@ impl<M: Memory> Visitor<'_, M> {
         u32::try_from(line).unwrap_or(0)
     }
 
+    /// The items of the tuple to which the word at `offset` of an object leads.
+    fn items(
+        &self,
+        object: RemoteAddr,
+        offset: u32,
+    ) -> Result<impl Iterator<Item = RemoteAddr> + use<'_, M>, ReadError> {
+        let (reader, layout) = (self.reader, self.layout);
+        let tuple = reader.pointer(object.add(offset.into()))?;
+        let count = reader.u64(tuple.add(layout.object.ob_size.into()))?;
+        let items = tuple.add(layout.tuple.ob_item.into());
+        reader.pointers(items, count.min(MAX_NAMES) as usize)
+    }
+
+    /// Names of the cells in closures of functions: those of the variables.
+    pub(crate) fn cells(
+        &self,
+        found: &Found<'_, M>,
+        objects: &Objects,
+        strings: &mut Strings,
+    ) -> Vec<(ObjectId, StringId)> {
+        let mut names = Names {
+            visitor: self,
+            strings,
+            known: FxHashMap::default(),
+        };
+        let f = &self.layout.function;
+        let types = found.types.infos().iter();
+        let functions: Vec<bool> = types.map(|info| info.full_name() == "function").collect();
+        let mut cells = Vec::new();
+        for (row, of) in objects.type_id.iter().enumerate() {
+            if !functions[of.0 as usize] {
+                continue;
+            }
+            let function = RemoteAddr(objects.address.get(row));
+            let Ok(closure) = self.items(function, f.func_closure) else {
+                continue;
+            };
+            let code = self.reader.pointer(function.add(f.func_code.into()));
+            let code = code.ok().filter(|&code| self.is_code(code));
+            let free = code.map_or(Vec::new(), |code| names.free(code));
+            for (cell, name) in closure.zip(free) {
+                cells.extend(found.objects.rank(cell.0).map(|id| (ObjectId(id), name)));
+            }
+        }
+        cells
+    }
+
     /// All code objects, in order of address.
     pub(crate) fn code_objects(&self, found: &Found<'_, M>, strings: &mut Strings) -> Vec<Code> {
         let mut names = Names {
@@ -124,6 +173,7 @@ impl<M: Memory> Visitor<'_, M> {
                     file: names.at(at, c.co_filename),
                     line: self.first_line(at),
                     mentions: names.tuple(at, c.co_names),
+                    free: names.free(at),
                 });
             }
         }
@@ -160,16 +210,40 @@ impl<M: Memory> Names<'_, '_, M> {
 
     /// The texts of the tuple to which the word at `offset` of an object leads.
     fn tuple(&mut self, object: RemoteAddr, offset: u32) -> Vec<StringId> {
-        let (reader, layout) = (self.visitor.reader, self.visitor.layout);
-        let items = || {
-            let tuple = reader.pointer(object.add(offset.into()))?;
-            let count = reader.u64(tuple.add(layout.object.ob_size.into()))?;
-            let items = tuple.add(layout.tuple.ob_item.into());
-            reader.pointers(items, count.min(MAX_NAMES) as usize)
-        };
-        match items() {
+        match self.visitor.items(object, offset) {
             Ok(items) => items.map(|item| self.text(item)).collect(),
             Err(_) => Vec::new(),
+        }
+    }
+
+    /// The names of a code object's free variables.
+    fn free(&mut self, code: RemoteAddr) -> Vec<StringId> {
+        let c = &self.visitor.layout.code;
+        if let Some(names) = c.co_freevars {
+            return self.tuple(code, names);
+        }
+        // From 3.11 on, with all variables; a byte says what kind of variable each is.
+        let found = || {
+            let reader = self.visitor.reader;
+            let count = reader.i32(code.add(c.co_nfreevars?.into())).ok()?;
+            if count <= 0 {
+                return None;
+            }
+            let names = self.visitor.items(code, c.co_localsplusnames?).ok()?;
+            let layout = self.visitor.layout;
+            let kinds = reader.pointer(code.add(c.co_localspluskinds?.into()));
+            let kinds = kinds.ok()?;
+            let count = reader.u64(kinds.add(layout.object.ob_size.into())).ok()?;
+            let kinds = kinds.add(layout.bytes.ob_sval.into());
+            let kinds = reader.bytes(kinds, count.min(MAX_NAMES) as usize).ok()?;
+            Some(names.zip(kinds))
+        };
+        match found() {
+            Some(all) => all
+                .filter(|(_, kind)| *kind & FREE != 0)
+                .map(|(name, _)| self.text(name))
+                .collect(),
+            None => Vec::new(),
         }
     }
 }

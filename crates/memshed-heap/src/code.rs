@@ -16,6 +16,9 @@ pub struct Code {
     pub line: u32,
     /// The global names and attributes that it mentions (`co_names`).
     pub mentions: Vec<StringId>,
+    /// Its free variables, which the function that it was made in has (`co_freevars`): one for
+    /// each cell of a function's `__closure__`, in order.
+    pub free: Vec<StringId>,
 }
 
 /// A call that was running.

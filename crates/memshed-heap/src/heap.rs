@@ -192,7 +192,8 @@ pub struct Heap {
     pub types: Vec<Type>,
     /// Roots other than those of kind `Unreached`, sorted by object.
     pub roots: Vec<Root>,
-    /// Names of modules, types, functions, code objects and the like.
+    /// Names of modules, types, functions, code objects and the like; a cell's is that of the
+    /// variable, as the code of a function with that cell in its closure has it.
     pub names: FxHashMap<ObjectId, StringId>,
     /// Code objects, sorted by object; told with the edges.
     pub code: Vec<crate::code::Code>,

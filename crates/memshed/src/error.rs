@@ -184,10 +184,23 @@ pub enum LaunchError {
 impl LaunchError {
     fn hint(&self) -> Option<String> {
         match self {
-            LaunchError::Start { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
-                Some("is it spelled rightly and on your PATH?".into())
-            }
-            LaunchError::Start { .. } => None,
+            LaunchError::Start { error, .. } => Some(
+                match error.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        "is it spelled rightly and on your PATH? A script begins with a line \
+                         such as `#!/usr/bin/env python3`, or is started by `python3 SCRIPT`"
+                    }
+                    std::io::ErrorKind::PermissionDenied => {
+                        "is it a file that you may execute? A script that is not is started by \
+                         `python3 SCRIPT`"
+                    }
+                    _ => {
+                        "is it a program, or a script whose first line names one? Any other \
+                         script is started by `python3 SCRIPT`"
+                    }
+                }
+                .into(),
+            ),
             LaunchError::Ended { .. } => {
                 Some("its own messages are above; look at it while it works with --for".into())
             }

@@ -1,8 +1,8 @@
 //! Paths as a Python developer would write them.
 
 use crate::maker::Maker;
-use memshed_analysis::{Hop, Start, holder_path};
-use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind};
+use memshed_analysis::{Hop, Places, Start, holder_path};
+use memshed_heap::{Code, Heap, Label, LabelKind, ObjectId, RootKind};
 use proptest::prelude::*;
 
 fn check(heap: &Heap, object: ObjectId, expected: &str) {
@@ -70,6 +70,100 @@ fn paths_from_frames_closures_and_the_interpreter() {
         "interpreter: codec_search_path → [0].<closure seen>",
     );
     check(&m.heap, word, "the table of interned strings");
+}
+
+/// A decorated function whose closure has the cells of `f` and `cache`, and the edges to its code.
+fn decorated(m: &mut Maker) -> (ObjectId, [ObjectId; 3]) {
+    let app = m.root(RootKind::Module, "app", "module");
+    let parse = m.in_dict(app, "parse", "function");
+    let label = m.named(LabelKind::Field, "__code__");
+    let code = m.held(parse, label, "code");
+    let label = m.named(LabelKind::Field, "__closure__");
+    let closure = m.held(parse, label, "tuple");
+    let contents = m.named(LabelKind::Field, "cell_contents");
+    let held = [(0, "function"), (1, "dict"), (2, "int")].map(|(index, kind)| {
+        let cell = m.index(closure, index, "cell");
+        m.held(cell, contents, kind)
+    });
+    let (name, free) = (m.string("inner"), ["f", "cache"].map(|name| m.string(name)));
+    m.heap.code.push(Code {
+        object: code,
+        name,
+        file: name,
+        line: 1,
+        mentions: Vec::new(),
+        free: free.to_vec(),
+    });
+    m.edges_and(&[]);
+    (code, held)
+}
+
+#[test]
+fn variables_of_closures_have_the_names_of_the_code() {
+    let mut m = Maker::default();
+    let (code, held) = decorated(&mut m);
+    let names = |heap: &Heap| held.map(|object| holder_path(heap, object).to_string());
+    let unnamed = |index| format!("app.parse.__closure__[{index}].cell_contents");
+    let named = [
+        "app.parse.<closure f>".to_owned(),
+        "app.parse.<closure cache>".to_owned(),
+        // More cells than names: a garbled heap.
+        unnamed(2),
+    ];
+    assert_eq!(names(&m.heap), named);
+    let mut places = Places::new(&m.heap);
+    let of = held.map(|object| places.of(object));
+    assert_ne!(of[0], of[1]);
+    assert_eq!(of.map(|place| places.name(place).0)[..2], named[..2]);
+    // Nothing is known of the code, there are no edges, or they are cut off.
+    let unnamed = [0, 1, 2].map(unnamed);
+    let damages: [&dyn Fn(&mut Heap); 5] = [
+        &|heap| heap.code.clear(),
+        &|heap| heap.code[0].object = ObjectId(code.0 + 1),
+        &|heap| heap.edges = None,
+        &|heap| heap.edges.as_mut().expect("edges").start.truncate(1),
+        &|heap| heap.edges.as_mut().expect("edges").target.clear(),
+    ];
+    for damage in damages {
+        let mut heap = m.heap.clone();
+        damage(&mut heap);
+        assert_eq!(names(&heap), unnamed);
+        let mut places = Places::new(&heap);
+        let [first, second, _] = held.map(|object| places.of(object));
+        assert_eq!(first, second);
+        // A look without edges has the names of the cells.
+        for (object, name) in held.into_iter().zip(["f", "cache", "more"]) {
+            let name = heap.strings.intern(name);
+            let cell = heap.objects.holder[object.0 as usize];
+            heap.names.insert(cell, name);
+        }
+        let by_cell = ["f", "cache", "more"].map(|name| format!("app.parse.<closure {name}>"));
+        assert_eq!(names(&heap), by_cell);
+        let mut places = Places::new(&heap);
+        let of = held.map(|object| places.of(object));
+        assert_eq!(of.map(|place| places.name(place).0), by_cell);
+    }
+}
+
+#[test]
+fn attributes_of_threads() {
+    let mut m = Maker::default();
+    let app = m.root(RootKind::Module, "app", "module");
+    for (local, field) in [("OLD", "dummies"), ("NEW", "localdummies")] {
+        let object = m.in_dict(app, local, "_thread._local");
+        let label = m.named(LabelKind::Field, field);
+        let dummies = m.held(object, label, "dict");
+        let of_thread = m.held(dummies, Label::new(LabelKind::Value, 2), "dict");
+        let label = m.named(LabelKind::Key, "cursors");
+        let cursors = m.held(of_thread, label, "list");
+        let cursor = m.index(cursors, 3, "app.Cursor");
+        check(&m.heap, cursor, &format!("app.{local}.cursors[3]"));
+        check(&m.heap, of_thread, &format!("app.{local}.{field}[…]"));
+        let label = m.named(LabelKind::Key, "no name");
+        let odd = m.held(of_thread, label, "list");
+        let expected = format!("app.{local}.{field}[…][\"no name\"]");
+        check(&m.heap, odd, &expected);
+    }
 }
 
 #[test]

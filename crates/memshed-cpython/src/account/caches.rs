@@ -168,27 +168,56 @@ impl<M: Memory> Caches<'_, '_, M> {
         cache
     }
 
-    /// Bytecode, which since 3.11 holds inline caches and is specialised as it runs.
+    /// Bytecode, which since 3.11 is in the code objects, holds inline caches and is specialised
+    /// as it runs. Before, it is a `bytes` object, and what a function that runs often caches is
+    /// in blocks of its own (Objects/codeobject.c, `_PyCode_InitOpcache`).
     fn bytecode(&self) -> Cache {
-        let layout = self.visitor.layout;
+        let inline = self.visitor.layout.code.co_code_adaptive.is_some();
         let mut cache = Cache {
-            name: "bytecode with its inline caches (part of code objects)".to_owned(),
+            name: match inline {
+                true => "bytecode with its inline caches (part of code objects)",
+                false => "bytecode and its caches",
+            }
+            .to_owned(),
             ..Cache::default()
         };
         let code: Vec<bool> = self.is_type(|info| info.kind == Kind::Code);
         for (row, of) in self.objects.type_id.iter().enumerate() {
             if code[of.0 as usize] {
                 let at = RemoteAddr(self.objects.address.get(row));
-                let units = self
-                    .visitor
-                    .reader
-                    .u64(at.add(layout.object.ob_size.into()));
+                let bytes = match inline {
+                    true => self.inline_bytecode(at),
+                    false => self.bytecode_apart(at),
+                };
                 cache.entries += 1;
-                // A code object counts its code in units of two bytes.
-                cache.bytes += units.unwrap_or(0).min(1 << 30) * 2;
+                cache.bytes = cache.bytes.saturating_add(bytes.unwrap_or(0));
             }
         }
         cache
+    }
+
+    /// Bytes of the bytecode in a code object, which counts them in units of two.
+    fn inline_bytecode(&self, code: RemoteAddr) -> Option<u64> {
+        let size = code.add(self.visitor.layout.object.ob_size.into());
+        Some(self.visitor.reader.u64(size).ok()?.min(1 << 30) * 2)
+    }
+
+    /// Bytes of the `bytes` object with a code object's bytecode, and of its caches.
+    fn bytecode_apart(&self, code: RemoteAddr) -> Option<u64> {
+        let (reader, l) = (self.visitor.reader, &self.visitor.layout.code);
+        let pointer = |offset: u32| reader.pointer(code.add(offset.into())).ok();
+        let bytes = pointer(l.co_code?)?;
+        let mut size = self.size(bytes);
+        if !pointer(l.co_opcache_map?)?.is_null() {
+            // A byte for each instruction, which are of two bytes.
+            let length = reader.u64(bytes.add(self.visitor.layout.object.ob_size.into()));
+            size = size.saturating_add(length.ok()?.min(1 << 30) / 2);
+        }
+        if !pointer(l.co_opcache?)?.is_null() {
+            let entries = reader.u8(code.add(l.co_opcache_size?.into())).ok()?;
+            size = size.saturating_add(u64::from(entries) * u64::from(l.opcache_entry?));
+        }
+        Some(size)
     }
 
     fn is_type(&self, test: impl Fn(&crate::types::TypeInfo) -> bool) -> Vec<bool> {

@@ -40,6 +40,13 @@ def decorate(f):
             *args,
             **kwargs)
     return inner
+def close():
+    first, second, third, own = 1, 2, 3, []
+    def closing(argument, third=3):
+        local = [second, argument]
+        return lambda: (local, first, own, third)
+    return closing
+closing = close()
 @decorate
 @decorate
 def decorated():
@@ -96,6 +103,8 @@ def tell():
             calls.append("%s|%s|%d" % (name, code.co_filename, frame.f_lineno))
             frame = frame.f_back
         print("stack", int(ident == main), ";".join(calls))
+    for code in (far.__code__, decorate.__code__, decorated.__code__, closing.__code__):
+        print("free", id(code), *code.co_freevars)
     for code in (far.__code__, Waiter.block.__code__, several.__code__):
         name = getattr(code, "co_qualname", code.co_name)
         print("code", id(code), name, code.co_filename, code.co_firstlineno, *code.co_names)
@@ -162,7 +171,7 @@ fn calls_and_code_are_those_that_interpreters_tell() {
                 (text(stack.thread), calls.join(";"))
             })
             .collect();
-        let (mut told, mut codes) = (0, 0);
+        let (mut told, mut codes, mut free_names) = (0, 0, 0);
         for line in &said {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
@@ -187,10 +196,21 @@ fn calls_and_code_are_those_that_interpreters_tell() {
                     assert_eq!(mentions, names, "{}", python.label);
                     codes += 1;
                 }
+                ["free", address, ref names @ ..] => {
+                    let address: u64 = address.parse().expect("an address");
+                    let of = |id: memshed_heap::ObjectId| {
+                        heap.objects.address.get(id.0 as usize) == address
+                    };
+                    let code = heap.code.iter().find(|code| of(code.object));
+                    let free = &code.expect("the code object").free;
+                    let free: Vec<&str> = free.iter().map(|&id| text(id)).collect();
+                    assert_eq!(free, names, "{}", python.label);
+                    free_names += names.len();
+                }
                 _ => panic!("{}: {line}", python.label),
             }
         }
-        assert_eq!((told, codes), (10, 3), "{}", python.label);
+        assert_eq!((told, codes, free_names), (10, 3, 4), "{}", python.label);
         assert_eq!(heap.stacks.len(), 11, "{}", python.label);
     }
 }

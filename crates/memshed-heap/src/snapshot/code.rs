@@ -10,7 +10,7 @@ use super::write::ints;
 use crate::code::{Call, Code, Stack};
 use crate::heap::{Heap, ObjectId};
 use crate::strings::{StringId, Strings};
-use arrow_array::Int32Array;
+use arrow_array::{BooleanArray, Int32Array};
 use std::sync::Arc;
 
 pub(super) fn write_code(table: &mut TableWriter, heap: &Heap) -> Result<(), SnapshotError> {
@@ -33,20 +33,27 @@ pub(super) fn write_code(table: &mut TableWriter, heap: &Heap) -> Result<(), Sna
 pub(super) fn write_mentions(table: &mut TableWriter, heap: &Heap) -> Result<(), SnapshotError> {
     let mut names = NameColumn::default();
     let mut objects = Vec::with_capacity(BATCH_ROWS);
+    let mut free = Vec::with_capacity(BATCH_ROWS);
     let mut rows = heap.code.iter().flat_map(|code| {
-        let mentions = code.mentions.iter();
-        mentions.map(|&name| (code.object, name))
+        let mentions = code.mentions.iter().map(|&name| (code.object, name, false));
+        mentions.chain(code.free.iter().map(|&name| (code.object, name, true)))
     });
     loop {
         objects.clear();
-        for (object, name) in rows.by_ref().take(BATCH_ROWS) {
+        free.clear();
+        for (object, name, is_free) in rows.by_ref().take(BATCH_ROWS) {
             objects.push(object.0);
             names.push(Some(name), &heap.strings);
+            free.push(is_free);
         }
         if objects.is_empty() {
             return Ok(());
         }
-        table.write(vec![ints(objects.iter().copied()), names.take()])?;
+        table.write(vec![
+            ints(objects.iter().copied()),
+            names.take(),
+            Arc::new(BooleanArray::from(free.clone())),
+        ])?;
     }
 }
 
@@ -111,23 +118,28 @@ pub(super) fn read_code(
             file,
             line: super::facts::unsigned_int(lines[row])?,
             mentions: Vec::new(),
+            free: Vec::new(),
         });
     }
     Ok(())
 }
 
-/// Takes over the names that code mentions, for `code`, which has been read.
+/// Takes over the names that code mentions and its free variables, for `code`, which has been read.
 pub(super) fn read_mentions(
     batch: &Batch,
     strings: &mut Strings,
     code: &mut [Code],
 ) -> Result<(), String> {
     let names = words(batch, "name", strings)?;
-    for (&id, name) in batch.ints("object")?.iter().zip(names) {
+    let names = names.into_iter().zip(batch.bools("free")?);
+    for (&id, (name, free)) in batch.ints("object")?.iter().zip(names) {
         let object = ObjectId(super::facts::unsigned_int(id)?);
         let row = code.binary_search_by_key(&object, |one| one.object);
         let row = row.map_err(|_| format!("object {id} is no code"))?;
-        code[row].mentions.push(name);
+        match free {
+            true => code[row].free.push(name),
+            false => code[row].mentions.push(name),
+        }
     }
     Ok(())
 }

@@ -268,6 +268,14 @@ impl Batch {
             .ok_or_else(|| format!("column {name} has another type"))
     }
 
+    /// A column of truth values without nulls.
+    pub fn bools(&self, name: &str) -> Result<impl Iterator<Item = bool> + '_, String> {
+        self.required(name)?
+            .as_boolean_opt()
+            .map(|array| array.values().iter())
+            .ok_or_else(|| format!("column {name} has another type"))
+    }
+
     /// A column of 64-bit numbers without nulls.
     pub fn longs(&self, name: &str) -> Result<&[i64], String> {
         self.required(name)?

@@ -166,8 +166,13 @@ const CODE: &[Column] = &[
     // its first line
     column("line", Int),
 ];
-// The global names and attributes that code mentions.
-const MENTIONS: &[Column] = &[column("object", Int).delta(), column("name", Word)];
+// The global names and attributes that code mentions, and its free variables.
+const MENTIONS: &[Column] = &[
+    column("object", Int).delta(),
+    column("name", Word),
+    // a free variable, of which a function's closure has a cell
+    column("free", Bool),
+];
 // The calls of threads, innermost first.
 const STACKS: &[Column] = &[
     column("stack", Int).delta(),

@@ -93,7 +93,7 @@ fn foreign_things_are_no_snapshots() {
     for text in [
         "",
         "{}",
-        "[2]",
+        "[3]",
         "{\"format\": -1}",
         "{\"format\": 0}",
         "{\"format\": 3}",

@@ -59,6 +59,9 @@ assert [(row[0], row[1], row[2]) for row in joined] == [
 assert sum(row[3] for row in joined) == len(range(1, OBJECTS - 1, 3)), joined
 immortal = sql(f"SELECT object_id FROM '{table('objects')}' WHERE refcount IS NULL")
 assert immortal == [(0,)], immortal
+mentions = sql(f"SELECT object, name, free FROM '{table('mentions')}' ORDER BY ALL")
+assert [row[0] for row in mentions] == [1] * 4, mentions
+assert sorted(row[2] for row in mentions) == [False, False, True, True], mentions
 assert sql(f"SELECT pid, python FROM '{table('process')}'") == [(4242, "3.12.1")]
 
 frames = {name: polars.read_parquet(table(name)) for name in names}

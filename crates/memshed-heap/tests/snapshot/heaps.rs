@@ -109,6 +109,7 @@ pub fn heap() -> impl Strategy<Value = Heap> {
                 name: string(name),
                 file: string(line),
                 line: line.into(),
+                free: mentions.iter().skip(1).map(|&n| string(n / 3)).collect(),
                 mentions: mentions.into_iter().map(string).collect(),
             });
         }
@@ -469,6 +470,7 @@ fn explanations(heap: &mut Heap, names: &[StringId]) {
         file: names[5],
         line: 12,
         mentions: vec![names[6], names[0]],
+        free: vec![names[0], names[5]],
     });
     heap.stacks.push(Stack {
         thread: names[6],

@@ -9,7 +9,20 @@ use std::process::Stdio;
 fn a_command_that_cannot_be_started() {
     run(&["inspect", "--", "no-command-has-this-name"])
         .assert_could_not("cannot start \"no-command-has-this-name\"", "PATH");
-    run(&["inspect", "--", "/etc/passwd"]).assert_could_not("Permission denied", "");
+    for path in ["/etc/passwd", "/"] {
+        for command in ["inspect", "leaks"] {
+            run(&[command, "--", path])
+                .assert_could_not("Permission denied", "a file that you may execute");
+        }
+    }
+    // A script whose first line names what is not there.
+    let script = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(script.path(), "#!/no/such/python3\n").expect("written");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(script.path(), executable).expect("permissions");
+    let script = script.into_temp_path();
+    run(&["inspect", "--", &script.to_string_lossy()])
+        .assert_could_not("cannot start", "python3 SCRIPT");
 }
 
 #[test]

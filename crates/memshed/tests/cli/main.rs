@@ -6,6 +6,7 @@ mod explain;
 mod launch;
 mod leaks;
 mod machine;
+mod names;
 mod output;
 mod support;
 mod targets;
