@@ -16,6 +16,8 @@ use rustc_hash::FxHashMap;
 const MOST_LOOKS: usize = u8::MAX as usize;
 /// Calls of a thread that are kept of each look.
 const MOST_CALLS: usize = 24;
+/// An object of so many bytes is followed by what holds it, too: it may be replaced by a larger one.
+const LARGE: u64 = 32 * 1024;
 /// An object's own memory that grows by fewer bytes between two looks is left out.
 const LEAST_GROWTH: u64 = 256;
 
@@ -79,6 +81,8 @@ pub struct Cohorts {
     allocated: Vec<u32>,
     /// Bytes by which the own memory of objects has grown, by address: look and bytes.
     grown: FxHashMap<u64, Vec<(u8, u64)>>,
+    /// Bytes of large objects at each look, by the address of what holds them, and how.
+    large: FxHashMap<(u64, String), Vec<(u8, u64)>>,
 }
 
 impl Cohorts {
@@ -127,7 +131,36 @@ impl Cohorts {
         self.born = born;
         self.allocated = allocated;
         self.grown = grown;
+        self.follow_large(heap, number);
         self.looks.push(look(heap, types));
+    }
+
+    fn follow_large(&mut self, heap: &Heap, number: u8) {
+        for row in 0..heap.objects.len() {
+            let bytes = heap.objects.allocated.get(row);
+            if bytes >= LARGE
+                && let Some(key) = held_by(heap, ObjectId(row as u32))
+            {
+                self.large.entry(key).or_default().push((number, bytes));
+            }
+        }
+    }
+
+    /// By how many bytes what is now this large object has grown from look to look, if its holder
+    /// held one like it at each look: a string or a buffer that is replaced by a longer one.
+    pub fn replaced(&self, heap: &Heap, object: ObjectId) -> Option<Vec<(u8, u64)>> {
+        let history = self.large.get(&held_by(heap, object)?)?;
+        // Several at one place are not told apart.
+        let one_each = history.len() == self.looks.len();
+        let mut grown = Vec::new();
+        for pair in history.windows(2) {
+            let ((before, less), (now, more)) = (pair[0], pair[1]);
+            if now != before + 1 || more < less {
+                return None;
+            }
+            grown.push((now, more - less));
+        }
+        one_each.then_some(grown)
     }
 
     /// How many looks there were.
@@ -204,6 +237,21 @@ impl Cohorts {
         }
         kinds
     }
+}
+
+/// The address of what holds an object, and how, in words that stay the same from look to look. `None`
+/// where a position tells it from others.
+fn held_by(heap: &Heap, object: ObjectId) -> Option<(u64, String)> {
+    let row = object.0 as usize;
+    let holder = *heap.objects.holder.get(row)?;
+    if (holder.0 as usize) < heap.objects.len() {
+        let name = heap.objects.holder_label.get(row)?.name()?;
+        let address = heap.objects.address.get(holder.0 as usize);
+        return Some((address, heap.strings.get(name).to_owned()));
+    }
+    let root = heap.roots.binary_search_by_key(&object, |root| root.object);
+    let name = heap.roots[root.ok()?].name;
+    Some((0, heap.strings.get(name).to_owned()))
 }
 
 fn look(heap: &Heap, types: Vec<(u64, u64)>) -> Look {

@@ -42,6 +42,13 @@ impl Ages {
         self.bytes[look] = self.bytes[look].saturating_add(bytes);
     }
 
+    /// Takes bytes off again.
+    fn take(&mut self, look: usize, bytes: u64) {
+        if let Some(sum) = self.bytes.get_mut(look) {
+            *sum = sum.saturating_sub(bytes);
+        }
+    }
+
     fn join(&mut self, other: &Ages) {
         for look in 0..other.bytes.len() {
             self.add(look, other.count[look], other.bytes[look]);
@@ -130,6 +137,7 @@ pub fn places(heap: &Heap, cohorts: &Cohorts) -> Vec<Place> {
     let tops = Tops::find(heap, cohorts);
     let mut sums = tops.sums(heap, cohorts);
     own_growth(heap, cohorts, &tops, &mut sums);
+    replaced(heap, cohorts, &tops, &mut sums);
     join_names(&mut sums);
     let mut list: Vec<(Key, Sums)> = sums.into_iter().collect();
     list.sort_by_key(|(key, sums)| (Reverse(sums.ages.total()), *key));
@@ -196,7 +204,12 @@ impl Tops {
         let holder = heap.objects.holder[row];
         if holder == ObjectId::NONE {
             let root = heap.roots.binary_search_by_key(&top, |root| root.object);
-            return (holder, root.map_or(0, |row| heap.roots[row].name.0 + 1));
+            let root = root.ok().map(|row| &heap.roots[row]);
+            let label = root.map_or(0, |root| match root.kind {
+                RootKind::Module => MODULES,
+                _ => root.name.0 + 1,
+            });
+            return (holder, label);
         }
         (holder, place_label(heap.objects.holder_label[row]))
     }
@@ -255,6 +268,8 @@ impl Tops {
 
 /// Stands for any of many names.
 const ANY_NAME: u32 = u32::MAX;
+/// Stands for `sys.modules`: its members are roots.
+const MODULES: u32 = u32::MAX - 1;
 
 /// What of a label tells places apart: names do, positions do not.
 fn place_label(label: Label) -> u32 {
@@ -282,6 +297,28 @@ fn own_growth(heap: &Heap, cohorts: &Cohorts, tops: &Tops, sums: &mut FxHashMap<
         }
         let sum = sums.entry((object, 0)).or_default();
         for &(look, bytes) in cohorts.grown(heap, object) {
+            sum.ages.add(look.into(), 0, bytes);
+        }
+    }
+}
+
+/// What a large object that took the place of a smaller one has grown by: it is new, and so are all of
+/// its bytes, but those of the one before went.
+fn replaced(heap: &Heap, cohorts: &Cohorts, tops: &Tops, sums: &mut FxHashMap<Key, Sums>) {
+    for (row, &top) in tops.0.iter().enumerate() {
+        let object = ObjectId(row as u32);
+        if top != object {
+            continue;
+        }
+        let Some(history) = cohorts.replaced(heap, object) else {
+            continue;
+        };
+        let born = cohorts.born(object);
+        let Some(sum) = sums.get_mut(&tops.key(heap, top)) else {
+            continue;
+        };
+        sum.ages.take(born, bytes_of(heap, row));
+        for (look, bytes) in history {
             sum.ages.add(look.into(), 0, bytes);
         }
     }
@@ -321,8 +358,10 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
     if label != 0 && label != ANY_NAME || direct.len() == 1 {
         (container, direct) = descend(heap, container, direct, members);
     }
-    // Roots are held by nobody: the way to one of them says what they are.
-    if container == ObjectId::NONE && label != 0 {
+    // Roots are held by nobody: the way to one of them says what they are. And what stands under a
+    // name of its own is itself what grows.
+    let alone = direct.len() == 1 && container == key.0 && label != ANY_NAME;
+    if (container == ObjectId::NONE || alone) && label != 0 {
         container = direct.first().copied().unwrap_or(container);
     }
     // An entry of a dictionary is one thing, not two.
@@ -350,7 +389,10 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
     Place {
         container,
         sample: sample.unwrap_or(ObjectId::NONE),
-        pattern: way_to(heap, container),
+        pattern: match (key.0, label) {
+            (ObjectId::NONE, MODULES) => "sys.modules".to_owned(),
+            _ => way_to(heap, container),
+        },
         containers: 1,
         added: direct.len() as u64,
         added_types: counted(added),

@@ -42,6 +42,10 @@ fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
     let Some((name, count, _)) = place.types.first() else {
         return false;
     };
+    // One that was replaced by a larger one.
+    if (*count as usize) < cohorts.len() {
+        return false;
+    }
     let series = cohorts.series(name);
     let (first, last) = match (series.first(), series.last()) {
         (Some(first), Some(last)) => (first.0, last.0),
@@ -71,7 +75,7 @@ fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
         }
     }
     let title = match place.added {
-        0 => format!(
+        0 | 1 => format!(
             "{} keeps growing: by {} in {seconds:.0} s",
             in_sentence(&place.pattern),
             amount(bytes)

@@ -97,7 +97,7 @@ fn warming_up_that_ends_just_before_the_last_look_is_no_leak() {
 
 #[test]
 fn a_job_that_runs_every_now_and_then_and_keeps_something_leaks() {
-    let (heap, cohorts) = watch(11, |look| (0..(look + 2) / 3 * 100 + 1).collect());
+    let (heap, cohorts) = watch(11, |look| (0..look.div_ceil(3) * 100 + 1).collect());
     assert_eq!(kinds(&heap, &cohorts), [FindingKind::Growth]);
 }
 
@@ -193,6 +193,58 @@ fn what_an_old_object_itself_grows_by_counts() {
     assert_eq!(found[0].pattern, "app.LOG");
     assert_eq!(found[0].ages.total(), 250_000);
     assert_eq!(kinds(&last, &cohorts), [FindingKind::Growth]);
+}
+
+#[test]
+fn a_text_that_is_replaced_by_a_longer_one_each_time_grows() {
+    let mut cohorts = Cohorts::default();
+    let mut last = Heap::default();
+    for look in 0..7u64 {
+        let mut maker = Maker::default();
+        maker.heap.snapshot.taken_at = look as f64;
+        let module = maker.root(RootKind::Module, "app", "module");
+        let text = maker.in_dict(module, "LOG", "str");
+        set(
+            &mut maker.heap,
+            text,
+            0x9_0000 + look * 0x10_0000,
+            100_000 * (look + 1),
+        );
+        // One that is replaced by one of the same length does not.
+        let other = maker.in_dict(module, "PAGE", "str");
+        set(
+            &mut maker.heap,
+            other,
+            0x900_0000 + look * 0x10_0000,
+            300_000,
+        );
+        last = maker.heap;
+        cohorts.add(&last);
+    }
+    let found = findings(&last, &cohorts);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].holder, "app.LOG");
+    assert_eq!(found[0].bytes, 600_000);
+}
+
+#[test]
+fn modules_that_are_made_again_and_again_are_held_by_sys_modules() {
+    let mut cohorts = Cohorts::default();
+    let mut last = Heap::default();
+    for look in 0..7u64 {
+        let mut maker = Maker::default();
+        maker.heap.snapshot.taken_at = look as f64;
+        for one in 0..(look + 1) * 20 {
+            let object = maker.root(RootKind::Module, &format!("made{one}"), "module");
+            set(&mut maker.heap, object, 0x10_0000 + one * 64, 1000);
+        }
+        last = maker.heap;
+        cohorts.add(&last);
+    }
+    let found = findings(&last, &cohorts);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].holder, "sys.modules");
+    assert_eq!(found[0].count, 120);
 }
 
 #[test]
