@@ -239,6 +239,21 @@ impl Cohorts {
     }
 }
 
+/// Whether the objects of the type called `name` have not become more from the first third of the looks
+/// to the last, as far as `new` of them should have made them.
+pub(crate) fn turns_over(cohorts: &Cohorts, name: &str, new: u64) -> bool {
+    let series = cohorts.series(name);
+    let third = series.len().div_ceil(3);
+    let mean = |part: &[(u64, u64)]| {
+        let sum: u64 = part.iter().map(|(count, _)| count).sum();
+        sum as f64 / part.len().max(1) as f64
+    };
+    let early = mean(&series[..third]);
+    let late = mean(&series[series.len() - third..]);
+    // A steady leak would have made two thirds of them in between.
+    late - early < 0.4 * (2.0 / 3.0) * new as f64
+}
+
 /// The address of what holds an object, and how, in words that stay the same from look to look. `None`
 /// where a position tells it from others.
 fn held_by(heap: &Heap, object: ObjectId) -> Option<(u64, String)> {

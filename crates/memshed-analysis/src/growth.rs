@@ -29,6 +29,7 @@ pub struct Ages {
     pub count: Vec<u64>,
     /// Their bytes, and those by which old objects' own memory grew.
     pub bytes: Vec<u64>,
+    own: u64,
 }
 
 impl Ages {
@@ -39,6 +40,9 @@ impl Ages {
             self.count.resize(look + 1, 0);
         }
         self.count[look] += count;
+        if count == 0 {
+            self.own = self.own.saturating_add(bytes);
+        }
         self.bytes[look] = self.bytes[look].saturating_add(bytes);
     }
 
@@ -50,9 +54,16 @@ impl Ages {
     }
 
     fn join(&mut self, other: &Ages) {
+        let own = self.own.saturating_add(other.own);
         for look in 0..other.bytes.len() {
             self.add(look, other.count[look], other.bytes[look]);
         }
+        self.own = own;
+    }
+
+    /// Bytes by which objects that were there before have grown themselves.
+    pub fn own(&self) -> u64 {
+        self.own
     }
 
     /// Objects since the first look.

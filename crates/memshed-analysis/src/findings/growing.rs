@@ -3,7 +3,7 @@
 use super::advice;
 use super::words::{in_sentence, items};
 use super::{Confidence, Finding, FindingKind, Location, sources};
-use crate::cohorts::Cohorts;
+use crate::cohorts::{Cohorts, turns_over};
 use crate::growth::{Place, places};
 use crate::holders::{HolderPath, Hop, holder_path};
 use crate::places::way_to;
@@ -37,21 +37,17 @@ pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     findings
 }
 
-/// Whether as much of the same went as came: a queue, or a cache that is full.
+/// Whether as much of the same went as came: a queue, or a cache that is full. What is freed leaves
+/// its address to the next of its kind, which then looks as old; so it has to be more of them, too.
 fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
     let Some((name, count, _)) = place.types.first() else {
         return false;
     };
-    // One that was replaced by a larger one.
-    if (*count as usize) < cohorts.len() {
+    // What one object has grown by itself has come without others of its kind.
+    if place.ages.own() * 2 >= place.ages.total() {
         return false;
     }
-    let series = cohorts.series(name);
-    let (first, last) = match (series.first(), series.last()) {
-        (Some(first), Some(last)) => (first.0, last.0),
-        _ => return false,
-    };
-    last.saturating_sub(first) * 5 < count * 2
+    turns_over(cohorts, name, *count)
 }
 
 fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {

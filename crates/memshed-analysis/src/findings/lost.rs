@@ -4,7 +4,7 @@
 use super::words::items;
 use super::{Confidence, Finding, FindingKind, native, sources};
 use crate::audit::audit;
-use crate::cohorts::Cohorts;
+use crate::cohorts::{Cohorts, turns_over};
 use crate::garbage::Garbage;
 use crate::graph::Graph;
 use crate::growth::Ages;
@@ -38,22 +38,12 @@ pub(crate) fn find(graph: &Graph<'_>, garbage: &Garbage, cohorts: &Cohorts) -> V
         let grown = lost.ages.total();
         if grown >= LEAST_BYTES
             && lost.ages.is_steady(&times)
-            && !is_turnover(cohorts, &name, &lost)
+            && !turns_over(cohorts, &name, lost.new)
         {
             findings.push(finding(heap, cohorts, &name, &lost));
         }
     }
     findings
-}
-
-/// Whether as many went as came: temporary objects that C code works with.
-fn is_turnover(cohorts: &Cohorts, name: &str, lost: &Lost) -> bool {
-    let series = cohorts.series(name);
-    let (first, last) = match (series.first(), series.last()) {
-        (Some(first), Some(last)) => (first.0, last.0),
-        _ => return false,
-    };
-    last.saturating_sub(first) * 5 < lost.new * 2
 }
 
 /// What is lost, by the type of what something unknown refers to.
