@@ -28,8 +28,6 @@ pub struct Look {
     pub at: f64,
     /// Resident bytes.
     pub rss: u64,
-    /// Bytes allocated for objects.
-    pub objects: u64,
     /// Bytes free but held in Python's pools.
     pub pools_free: u64,
     /// Resident bytes by category of the account, `category/part` for parts.
@@ -289,11 +287,9 @@ fn look(heap: &Heap, types: Vec<(u64, u64)>) -> Look {
         sum.0 = sum.0.saturating_add(row.count);
         sum.1 = sum.1.saturating_add(row.bytes);
     }
-    let bytes = types.iter().map(|(_, bytes)| *bytes);
     Look {
         at: heap.snapshot.taken_at,
         rss: heap.process.rss_bytes,
-        objects: bytes.fold(0, u64::saturating_add),
         pools_free: heap.pools.free_bytes,
         memory,
         native,

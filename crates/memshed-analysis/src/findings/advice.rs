@@ -1,7 +1,7 @@
 //! Why a container grows and what to change, for patterns that are known, and in general.
 
 use crate::growth::Place;
-use memshed_heap::Heap;
+use memshed_heap::{Heap, ObjectId};
 
 /// What is known of a container that grows.
 pub(crate) struct Facts<'a> {
@@ -368,35 +368,25 @@ impl Facts<'_> {
     }
 
     fn is_weak_dictionary(&self) -> bool {
-        let objects = &self.heap.objects;
-        let mut at = self.place.container;
-        for _ in 0..4 {
-            let name = crate::type_name(self.heap, at);
-            if name.starts_with("weakref.Weak") {
-                return true;
-            }
-            match objects.holder.get(at.0 as usize) {
-                Some(&holder) if (holder.0 as usize) < objects.len() => at = holder,
-                _ => return false,
-            }
-        }
-        false
+        self.is_within(4, |name| name.starts_with("weakref.Weak"))
     }
 
     fn is_thread_local(&self) -> bool {
+        self.is_within(6, |name| {
+            name == "_thread._local" || name == "_thread._localdummy"
+        })
+    }
+
+    /// Whether the container, or one of what holds it, up to so many in all, is of such a type.
+    fn is_within(&self, most: usize, is_such: impl Fn(&str) -> bool) -> bool {
         let objects = &self.heap.objects;
-        let mut at = self.place.container;
-        for _ in 0..6 {
-            let name = crate::type_name(self.heap, at);
-            if name == "_thread._local" || name == "_thread._localdummy" {
-                return true;
-            }
-            match objects.holder.get(at.0 as usize) {
-                Some(&holder) if (holder.0 as usize) < objects.len() => at = holder,
-                _ => return false,
-            }
-        }
-        false
+        let holder = |at: &ObjectId| {
+            let holder = objects.holder.get(at.0 as usize).copied();
+            holder.filter(|holder| (holder.0 as usize) < objects.len())
+        };
+        let ways = std::iter::successors(Some(self.place.container), holder);
+        ways.take(most)
+            .any(|at| is_such(crate::type_name(self.heap, at)))
     }
 
     fn is_unclosed(&self) -> bool {

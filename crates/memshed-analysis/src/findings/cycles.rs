@@ -1,5 +1,6 @@
 //! Findings of cyclic garbage: what it is, why it is still there, and which reference to break.
 
+use super::words::by_look;
 use super::{Confidence, Finding, FindingKind, Location};
 use crate::cohorts::Cohorts;
 use crate::garbage::{Cut, CycleGroup, Garbage, Remedy, Uncollected};
@@ -176,11 +177,7 @@ fn evidence(heap: &Heap, cohorts: &Cohorts, group: &CycleGroup, ages: &Ages) -> 
         held.join(", ")
     ));
     if cohorts.len() > 1 {
-        let per_look: Vec<String> = ages.bytes.iter().skip(1).map(|&b| amount(b)).collect();
-        evidence.push(format!(
-            "of what was new at each look since the first, this is still there at the last: {}",
-            per_look.join(", ")
-        ));
+        evidence.push(by_look(ages, "there"));
     }
     if let Uncollected::Waiting {
         generation,
@@ -237,7 +234,7 @@ fn locations(heap: &Heap, group: &CycleGroup) -> Vec<Location> {
 }
 
 fn fix(group: &CycleGroup) -> String {
-    let cut = group.cut.as_ref().map(|cut| break_it(group, cut));
+    let cut = group.cut.as_ref().map(break_it);
     let reason = match &group.reason {
         Uncollected::Disabled => {
             "Or switch the collector on again (gc.enable()), or call gc.collect() at moments that \
@@ -262,7 +259,7 @@ fn fix(group: &CycleGroup) -> String {
         .to_owned()
 }
 
-fn break_it(_group: &CycleGroup, cut: &Cut) -> String {
+fn break_it(cut: &Cut) -> String {
     match cut.remedy {
         Remedy::Weak => {
             format!("Break the cycle at {cut}: keep a weak reference there (weakref.ref).")

@@ -1,7 +1,7 @@
 //! Findings of growth: containers that keep what they are given, and interned strings.
 
 use super::advice;
-use super::words::{in_sentence, items};
+use super::words::{by_look, in_sentence, items};
 use super::{Confidence, Finding, FindingKind, Location, sources};
 use crate::cohorts::{Cohorts, turns_over};
 use crate::growth::{Place, places};
@@ -126,17 +126,7 @@ fn confidence(cohorts: &Cohorts, place: &Place) -> Confidence {
 fn evidence(cohorts: &Cohorts, place: &Place, why: Option<String>) -> Vec<String> {
     let mut evidence: Vec<String> = why.into_iter().collect();
     let looks = cohorts.len();
-    let per_look: Vec<String> = place
-        .ages
-        .bytes
-        .iter()
-        .skip(1)
-        .map(|&bytes| amount(bytes))
-        .collect();
-    evidence.push(format!(
-        "of what was new at each look since the first, this is still held at the last: {}",
-        per_look.join(", ")
-    ));
+    evidence.push(by_look(&place.ages, "held"));
     if place.containers > 1 {
         evidence.push(format!("{} such containers grow", place.containers));
     }

@@ -1,7 +1,7 @@
 //! Findings of references that C code forgot to let go: objects that nothing known of refers to,
 //! and whose reference count says that something does.
 
-use super::words::items;
+use super::words::{by_look, items};
 use super::{Confidence, Finding, FindingKind, native, sources};
 use crate::audit::audit;
 use crate::cohorts::{Cohorts, turns_over};
@@ -112,11 +112,7 @@ fn finding(heap: &Heap, cohorts: &Cohorts, name: &str, lost: &Lost) -> Finding {
          they are never freed",
         lost.alone, lost.new
     )];
-    let per_look: Vec<String> = lost.ages.bytes.iter().skip(1).map(|&b| amount(b)).collect();
-    evidence.push(format!(
-        "of what was new at each look since the first, this is still there at the last: {}",
-        per_look.join(", ")
-    ));
+    evidence.push(by_look(&lost.ages, "there"));
     let kinds: Vec<String> = others
         .iter()
         .take(3)

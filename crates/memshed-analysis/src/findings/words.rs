@@ -1,5 +1,6 @@
 //! Words that findings have in common.
 
+use crate::growth::Ages;
 use crate::units;
 
 /// A path as the beginning of a sentence.
@@ -25,4 +26,14 @@ pub(crate) fn items(types: &[(String, u64)], count: u64) -> String {
         [(name, _), ..] => format!("{number} {name} {noun}"),
         [] => format!("{number} {noun}"),
     }
+}
+
+/// The bytes of each interval that are still `held` (or `there`) at the last look.
+pub(crate) fn by_look(ages: &Ages, held: &str) -> String {
+    let bytes = ages.bytes.iter().skip(1);
+    let bytes: Vec<String> = bytes.map(|&bytes| units::bytes(bytes)).collect();
+    format!(
+        "of what was new at each look since the first, this is still {held} at the last: {}",
+        bytes.join(", ")
+    )
 }
