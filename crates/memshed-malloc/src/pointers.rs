@@ -19,15 +19,35 @@ const LARGEST_STEP: u64 = 64 << 20;
 /// then how many words point into it.
 type Votes = BTreeMap<(usize, u32), (bool, u64)>;
 
-/// For each of `pieces`, which are in order, the index of the library that owns it, if one does.
+/// Memory in pieces, in order of address.
+pub(crate) struct Pieces {
+    /// Those whose owners are searched.
+    pub(crate) searched: Vec<Range>,
+    /// The others.
+    pub(crate) others: Vec<Range>,
+}
+
+impl Pieces {
+    /// Whether `word`, which comes after the word `before`, says where a piece of others ends
+    /// rather than where the one searched after it begins: `before` points into that piece, as
+    /// in (address, limit) or (begin, end).
+    fn is_limit(&self, before: u64, word: u64) -> bool {
+        let ending = self.others.partition_point(|p| p.end < word);
+        let piece = self.others.get(ending).filter(|p| p.end == word);
+        piece.is_some_and(|p| (p.start..p.end).contains(&before))
+    }
+}
+
+/// For each of the pieces searched, the index of the library that owns it, if one does.
 pub(crate) fn owners<M: Memory>(
     reader: Reader<'_, M>,
     libraries: &[Library],
-    pieces: &[Range],
+    pieces: &Pieces,
     chunks: Option<&Chunks>,
 ) -> Result<Vec<Option<u32>>, ReadError> {
-    let mut owners = vec![None; pieces.len()];
-    if pieces.is_empty() {
+    let searched = &pieces.searched;
+    let mut owners = vec![None; searched.len()];
+    if searched.is_empty() {
         return Ok(owners);
     }
     let mut places = Vec::new();
@@ -47,10 +67,16 @@ pub(crate) fn owners<M: Memory>(
         let mut votes = Votes::new();
         let mut next = Vec::new();
         for (library, range) in places {
+            let mut before = 0;
             reader.each_word(range, |_, word| {
-                if let Some(piece) = holds(pieces, word) {
+                let last = std::mem::replace(&mut before, word);
+                if let Some(piece) = holds(searched, word) {
+                    let offset = word - searched[piece].start;
+                    if offset == 0 && pieces.is_limit(last, word) {
+                        return;
+                    }
                     let vote = votes.entry((piece, library)).or_default();
-                    vote.0 |= word - pieces[piece].start < 4096;
+                    vote.0 |= offset < 4096;
                     vote.1 += 1;
                 } else if step < DEPTH && word.is_multiple_of(16) && word != 0 {
                     next.push((library, word));
@@ -120,5 +146,29 @@ fn count(votes: &Votes, libraries: &[Library], owners: &mut [Option<u32>]) {
     }
     for (piece, (_, library)) in best {
         owners[piece].get_or_insert(library);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_from_the_beginning_of_what_follows() {
+        let range = |start, end| Range { start, end };
+        let pieces = Pieces {
+            searched: vec![range(0x3000, 0x9000)],
+            others: vec![range(0x1000, 0x2000), range(0x2000, 0x3000)],
+        };
+        // An arena that is all handed out: its address, and where its next pool would be.
+        assert!(pieces.is_limit(0x2000, 0x3000));
+        assert!(pieces.is_limit(0x2ff0, 0x3000));
+        // The word before has to do with something else.
+        assert!(!pieces.is_limit(0x1000, 0x3000));
+        assert!(!pieces.is_limit(0, 0x3000));
+        assert!(!pieces.is_limit(0x3000, 0x3000));
+        // Nothing of others ends there.
+        assert!(!pieces.is_limit(0x2000, 0x2ff0));
+        assert!(!pieces.is_limit(0x9000, 0x9000));
     }
 }

@@ -91,7 +91,8 @@ fn memory_of_c_code_is_told_by_size_and_library() {
             first.map(|&(name, count)| (heap.strings.get(name), count))
         };
         let chunks = row(NativeKind::Chunk, 1008);
-        assert!((500..520).contains(&chunks.count), "{label}: {chunks:?}");
+        // What C code has freed may still hold an address of one.
+        assert!((498..520).contains(&chunks.count), "{label}: {chunks:?}");
         assert_eq!(chunks.bytes, chunks.count * 1008);
         let into = pointed(chunks);
         let sure = |(name, count)| name == "libm.so.6" && (45..=64).contains(&count);
