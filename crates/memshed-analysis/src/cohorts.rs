@@ -77,6 +77,8 @@ pub struct Cohorts {
     kind: Vec<u32>,
     born: Vec<u8>,
     allocated: Vec<u32>,
+    /// How many objects each one held when it was first seen.
+    held_first: Vec<u32>,
     /// Bytes by which the own memory of objects has grown, by address: look and bytes.
     grown: FxHashMap<u64, Vec<(u8, u64)>>,
     /// Bytes of large objects at each look, by the address of what holds them, and how.
@@ -94,6 +96,7 @@ impl Cohorts {
         let mut kind = Vec::with_capacity(count);
         let mut born = Vec::with_capacity(count);
         let mut allocated = Vec::with_capacity(count);
+        let mut held = held(heap);
         let mut types = vec![(0u64, 0u64); self.names.len()];
         let mut grown = FxHashMap::default();
         let mut old = 0;
@@ -110,6 +113,7 @@ impl Cohorts {
             }
             let same = self.address.get(old) == Some(&at) && self.kind[old] == of;
             if same {
+                held[row] = self.held_first[old];
                 let more = bytes.saturating_sub(self.allocated[old].into());
                 let mut history = self.grown.remove(&at).unwrap_or_default();
                 if more >= LEAST_GROWTH && self.allocated[old] != u32::MAX {
@@ -128,6 +132,7 @@ impl Cohorts {
         self.kind = kind;
         self.born = born;
         self.allocated = allocated;
+        self.held_first = held;
         self.grown = grown;
         self.follow_large(heap, number);
         self.looks.push(look(heap, types));
@@ -190,6 +195,12 @@ impl Cohorts {
         history.map_or(&[], Vec::as_slice)
     }
 
+    /// How many objects an object of the heap added last held when it was first seen.
+    pub fn held_first(&self, object: ObjectId) -> u32 {
+        let held = self.held_first.get(object.0 as usize);
+        held.copied().unwrap_or(0)
+    }
+
     /// Addresses of all objects whose own memory has grown.
     pub fn growing(&self) -> impl Iterator<Item = u64> + '_ {
         self.grown.keys().copied()
@@ -235,6 +246,17 @@ impl Cohorts {
         }
         kinds
     }
+}
+
+/// How many objects each object holds, by the column of holders.
+pub(crate) fn held(heap: &Heap) -> Vec<u32> {
+    let mut held = vec![0u32; heap.objects.len()];
+    for holder in &heap.objects.holder {
+        if let Some(count) = held.get_mut(holder.0 as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+    held
 }
 
 /// Whether the objects of the type called `name` have not become more from the first third of the looks

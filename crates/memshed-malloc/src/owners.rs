@@ -149,18 +149,12 @@ impl Owners {
         libraries: &[Library],
         glibc: Option<&Glibc>,
     ) -> Result<(), ReadError> {
-        let is_searched = |p: &Piece| matches!(p.owner, Owner::Unknown | Owner::Named);
-        let (searched, others): (Vec<&Piece>, Vec<&Piece>) =
-            self.pieces.iter().partition(|p| is_searched(p));
-        let range = |p: &Piece| p.range;
-        let memory = pointers::Pieces {
-            searched: searched.into_iter().map(range).collect(),
-            others: others.into_iter().map(range).collect(),
-        };
+        let searched = |p: &&mut Piece| matches!(p.owner, Owner::Unknown | Owner::Named);
+        let unknown: Vec<&mut Piece> = self.pieces.iter_mut().filter(searched).collect();
+        let ranges: Vec<Range> = unknown.iter().map(|p| p.range).collect();
         let chunks = glibc.map(|g| &g.chunks);
-        let found = pointers::owners(reader, libraries, &memory, chunks)?;
-        let searched = self.pieces.iter_mut().filter(|p| is_searched(p));
-        for (piece, library) in searched.zip(found) {
+        let found = pointers::owners(reader, libraries, &ranges, chunks)?;
+        for (piece, library) in unknown.into_iter().zip(found) {
             if let Some(library) = library {
                 piece.owner = Owner::PointedToBy(library);
             }

@@ -15,6 +15,10 @@ use memshed_heap::{Heap, ObjectId, RootKind};
 const LEAST_BYTES: u64 = 32 * 1024;
 /// Places that are judged.
 const JUDGED: usize = 400;
+/// Things added from which on it is asked how many the container held before.
+const COUNTED: u64 = 8;
+/// The part of what was added by which a container must have come to hold more.
+const LEAST_MORE: f64 = 0.4;
 /// Objects below a sample that are gone through to find what is heaviest there.
 const LARGEST_SAMPLE: usize = 4_000;
 
@@ -38,7 +42,8 @@ pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
 }
 
 /// Whether as much of the same went as came: a queue, or a cache that is full. What is freed leaves
-/// its address to the next of its kind, which then looks as old; so it has to be more of them, too.
+/// its address to the next of its kind, which then looks as old; so the container has to hold more,
+/// too, or where it is not known what it held, the program has to have more of that kind.
 fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
     let Some((name, count, _)) = place.types.first() else {
         return false;
@@ -47,7 +52,10 @@ fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
     if place.ages.own() * 2 >= place.ages.total() {
         return false;
     }
-    turns_over(cohorts, name, *count)
+    match place.more {
+        Some(more) if place.added >= COUNTED => (more as f64) < LEAST_MORE * place.added as f64,
+        _ => turns_over(cohorts, name, *count),
+    }
 }
 
 fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
