@@ -20,12 +20,13 @@ pub(crate) struct Keys {
     /// Entries ever used, deleted ones included.
     pub(crate) entries: u64,
     /// Entries that fit (`USABLE_FRACTION` of the slots).
-    usable: u64,
+    pub(crate) usable: u64,
     /// Values that an instance sharing the table has room for (`shared_keys_usable_size`).
     pub(crate) shared: u64,
     /// References from dictionaries and types.
     pub(crate) refcount: i64,
-    general: bool,
+    /// Whether entries hold the hash too.
+    pub(crate) general: bool,
     indices: u64,
     first_entry: RemoteAddr,
 }
@@ -146,18 +147,36 @@ impl Shape {
         if !slots.is_power_of_two() || slots > 1 << MAX_LOG2_SIZE {
             return Ok(None);
         }
-        let width = match slots {
-            0..=0xff => 1,
-            0x100..=0xffff => 2,
-            0x1_0000..=0xffff_ffff => 4,
-            _ => 8,
-        };
         Ok(Some(Shape {
             slots,
-            indices: slots * width,
+            indices: slots * index_width(slots),
             general: true,
         }))
     }
+}
+
+/// Bytes of an index into a table of so many slots (`DK_IXSIZE`).
+fn index_width(slots: u64) -> u64 {
+    match slots {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        0x1_0000..=0xffff_ffff => 4,
+        _ => 8,
+    }
+}
+
+/// Bytes of the table of a new dictionary with so many entries (`estimate_log2_keysize`); an empty
+/// one has none of its own.
+pub(crate) fn table_size(layout: &Layout, entries: u64, general: bool) -> u64 {
+    const SMALLEST: u64 = 8;
+    if entries == 0 || entries > 1 << MAX_LOG2_SIZE {
+        return 0;
+    }
+    let slots = (entries * 3).div_ceil(2).next_power_of_two().max(SMALLEST);
+    let words = if general { 3 } else { 2 };
+    u64::from(layout.dict_keys.dk_indices)
+        + slots * index_width(slots)
+        + (slots << 1) / 3 * words * 8
 }
 
 /// A dictionary's parts.

@@ -10,6 +10,7 @@ mod columns;
 mod dicts;
 mod duplicates;
 mod edges;
+mod fill;
 mod find;
 mod frames;
 mod holders;

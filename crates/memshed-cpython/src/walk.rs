@@ -8,6 +8,7 @@ use crate::account::{
 use crate::columns;
 use crate::duplicates::Duplicates;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
+use crate::fill;
 use crate::find;
 use crate::holders;
 use crate::interpreters::Interpreter;
@@ -25,7 +26,7 @@ use crate::stacks::RawStack;
 use crate::types::Types;
 use crate::values;
 use memshed_heap::{
-    Code, Duplicate, Edges, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId,
+    Code, Duplicate, Edges, Fill, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId,
     Strings,
 };
 use memshed_target::{Memory, Range, RemoteAddr};
@@ -426,6 +427,12 @@ impl<'m, M: Memory> Walk<'m, M> {
     pub fn duplicates(&self, objects: &memshed_heap::Objects) -> Vec<Duplicate> {
         let (visitor, found) = self.parts();
         Duplicates { visitor, found }.find(objects)
+    }
+
+    /// How full dictionaries, sets and lists are, by type, most spare room first.
+    pub fn fill(&self) -> Vec<Fill> {
+        let (visitor, found) = self.parts();
+        fill::find(visitor, found)
     }
 
     /// What could not be read or made sense of so far.

@@ -196,6 +196,24 @@ pub struct Duplicate {
     pub bytes: u64,
 }
 
+/// How full the dictionaries, sets or lists of a type are. Those without a table of their own do not
+/// count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// The type.
+    pub type_id: crate::heap::TypeId,
+    /// How many containers.
+    pub containers: u64,
+    /// Entries in them.
+    pub used: u64,
+    /// Entries that they have room for; of a set its slots, which are never all used.
+    pub slots: u64,
+    /// Bytes by which their tables are larger than those of copies of them.
+    pub spare_bytes: u64,
+    /// The one of which most could be spared.
+    pub emptiest: crate::heap::ObjectId,
+}
+
 /// A part of the resident memory, and the parts that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPart {

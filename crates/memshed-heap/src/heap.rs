@@ -221,6 +221,8 @@ pub struct Heap {
     pub native: Vec<crate::native::NativeUse>,
     /// Objects of equal contents, those with most bytes in all but one first.
     pub duplicates: Vec<crate::facts::Duplicate>,
+    /// How full containers are, by type, most spare room first.
+    pub fill: Vec<crate::facts::Fill>,
     /// Object caches.
     pub caches: Vec<Cache>,
     /// Resident bytes by category; sums to `process.rss_bytes`.

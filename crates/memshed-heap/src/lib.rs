@@ -16,7 +16,7 @@ mod strings;
 pub use addresses::Addresses;
 pub use code::{Call, Code, Stack};
 pub use facts::{
-    Cache, Container, Duplicate, Gc, Generation, MemoryPart, Method, Pools, Problem, Process,
+    Cache, Container, Duplicate, Fill, Gc, Generation, MemoryPart, Method, Pools, Problem, Process,
     Releasable, SnapshotInfo,
 };
 pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};

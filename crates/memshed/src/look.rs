@@ -87,6 +87,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         heap.code = walk.code(&mut heap.strings);
         heap.stacks = walk.stacks(&mut heap.strings);
     }
+    heap.fill = walk.fill();
     if options.duplicates {
         heap.duplicates = walk.duplicates(&heap.objects);
     }

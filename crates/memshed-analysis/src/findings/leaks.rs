@@ -29,6 +29,7 @@ pub fn findings(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     }
     leaks.extend(standing::caches(heap));
     leaks.extend(standing::duplicates(heap));
+    leaks.extend(standing::oversized(heap));
     leaks.extend(standing::unclosed(heap));
     let (leaks, others): (Vec<Finding>, Vec<Finding>) = leaks
         .into_iter()

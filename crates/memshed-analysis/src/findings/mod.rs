@@ -32,6 +32,8 @@ pub enum FindingKind {
     Cache,
     /// Equal objects that could be one.
     Duplicate,
+    /// Dictionaries, sets or lists with room for far more than is in them.
+    Oversized,
     /// Resources that nobody closed.
     Unclosed,
     /// Garbage that waits for the collector.
@@ -42,7 +44,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [FindingKind; 11] = [
+    pub const ALL: [FindingKind; 12] = [
         FindingKind::Growth,
         FindingKind::Cycle,
         FindingKind::ReferenceCount,
@@ -51,6 +53,7 @@ impl FindingKind {
         FindingKind::Fragmentation,
         FindingKind::Cache,
         FindingKind::Duplicate,
+        FindingKind::Oversized,
         FindingKind::Unclosed,
         FindingKind::Garbage,
         FindingKind::Large,
@@ -67,6 +70,7 @@ impl FindingKind {
             FindingKind::Fragmentation => "fragmentation",
             FindingKind::Cache => "cache",
             FindingKind::Duplicate => "duplicate",
+            FindingKind::Oversized => "oversized",
             FindingKind::Unclosed => "unclosed",
             FindingKind::Garbage => "garbage",
             FindingKind::Large => "large",

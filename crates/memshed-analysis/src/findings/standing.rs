@@ -222,6 +222,58 @@ pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
     })
 }
 
+/// Containers with room for far more than is in them: once many were, and the tables stayed.
+pub(crate) fn oversized(heap: &Heap) -> Option<Finding> {
+    let all = heap.fill.iter().map(|one| one.spare_bytes);
+    let all = all.fold(0, u64::saturating_add);
+    if all < LEAST_SPARED || all.saturating_mul(SPARED_PART) < heap.process.rss_bytes {
+        return None;
+    }
+    let name = |one: &memshed_heap::Fill| {
+        let kind = heap.types.get(one.type_id.0 as usize);
+        kind.map_or("?", |kind| heap.strings.get(kind.name))
+    };
+    let told: Vec<_> = heap.fill.iter().take(EXAMPLES).collect();
+    let told: Vec<_> = told
+        .into_iter()
+        .filter(|one| one.spare_bytes.saturating_mul(SPARED_PART) >= all)
+        .collect();
+    let evidence = told.iter().map(|one| {
+        format!(
+            "{} {} hold {} entries in room for {}; {} more than copies of them would take, most \
+             of it in {}",
+            units::count(one.containers),
+            name(one),
+            units::count(one.used),
+            units::count(one.slots),
+            amount(one.spare_bytes),
+            way_to(heap, one.emptiest)
+        )
+    });
+    Some(Finding {
+        kind: FindingKind::Oversized,
+        title: format!(
+            "Dictionaries, sets and lists keep room for more than is in them: {} could be spared",
+            amount(all)
+        ),
+        bytes: all,
+        bytes_per_second: None,
+        count: told.iter().map(|one| one.containers).sum(),
+        types: told.iter().map(|one| name(one).to_owned()).collect(),
+        holder: told
+            .first()
+            .map_or(String::new(), |one| way_to(heap, one.emptiest)),
+        path: Vec::new(),
+        locations: Vec::new(),
+        evidence: evidence.collect(),
+        fix: "What is taken out of a container leaves its room behind. Where many entries go at \
+              once, replace the container by a copy of what stays (`d = dict(d)`, `s = set(s)`, \
+              `l = list(l)`); where very many small ones exist, use tuples or __slots__."
+            .to_owned(),
+        confidence: Confidence::High,
+    })
+}
+
 /// Open files, sockets and the like, where there are unusually many.
 pub(crate) fn unclosed(heap: &Heap) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -3,6 +3,7 @@
 //! so that these tests need no ptrace.
 
 mod duplicates;
+mod fill;
 mod fuzzed;
 mod native;
 mod stacks;

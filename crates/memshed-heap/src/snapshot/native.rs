@@ -1,11 +1,11 @@
-//! The tables `native`, `native_pointers`, `outer_references` and `duplicates`.
+//! The tables `native`, `native_pointers`, `outer_references`, `duplicates` and `fill`.
 
 use super::facts::{unsigned, unsigned_int};
 use super::file::Batch;
 use super::read::object;
 use super::write::{ints, longs, texts};
-use crate::facts::Duplicate;
-use crate::heap::ObjectId;
+use crate::facts::{Duplicate, Fill};
+use crate::heap::{ObjectId, TypeId};
 use crate::native::{NativeKind, NativeUse};
 use crate::strings::Strings;
 use arrow_array::{ArrayRef, StringArray};
@@ -120,6 +120,47 @@ pub(super) fn read_duplicates(
             object: object(id, objects)?,
             count: unsigned(counts[row])?,
             bytes: unsigned(bytes[row])?,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn fill(rows: &[Fill]) -> Vec<ArrayRef> {
+    vec![
+        ints(rows.iter().map(|row| row.type_id.0)),
+        longs(rows.iter().map(|row| row.containers)),
+        longs(rows.iter().map(|row| row.used)),
+        longs(rows.iter().map(|row| row.slots)),
+        longs(rows.iter().map(|row| row.spare_bytes)),
+        ints(rows.iter().map(|row| row.emptiest.0)),
+    ]
+}
+
+fn kind(id: i32, types: u64) -> Result<TypeId, String> {
+    match u32::try_from(id) {
+        Ok(id) if u64::from(id) < types => Ok(TypeId(id)),
+        _ => Err(format!("there is no type {id}")),
+    }
+}
+
+/// Takes over how full containers are, of so many `objects` and `types`.
+pub(super) fn read_fill(
+    batch: &Batch,
+    objects: u64,
+    types: u64,
+    to: &mut Vec<Fill>,
+) -> Result<(), String> {
+    let (containers, used) = (batch.longs("containers")?, batch.longs("used")?);
+    let (slots, spare) = (batch.longs("slots")?, batch.longs("spare_bytes")?);
+    let emptiest = batch.ints("emptiest")?;
+    for (row, &id) in batch.ints("type_id")?.iter().enumerate() {
+        to.push(Fill {
+            type_id: kind(id, types)?,
+            containers: unsigned(containers[row])?,
+            used: unsigned(used[row])?,
+            slots: unsigned(slots[row])?,
+            spare_bytes: unsigned(spare[row])?,
+            emptiest: object(emptiest[row], objects)?,
         });
     }
     Ok(())

@@ -292,7 +292,10 @@ impl Source<'_> {
             .scan(|batch| native::read_outer_references(batch, objects, references))?;
         let duplicates = &mut heap.duplicates;
         self.open(Table::Duplicates)?
-            .scan(|batch| native::read_duplicates(batch, objects, duplicates))
+            .scan(|batch| native::read_duplicates(batch, objects, duplicates))?;
+        let (types, fill) = (heap.types.len() as u64, &mut heap.fill);
+        self.open(Table::Fill)?
+            .scan(|batch| native::read_fill(batch, objects, types, fill))
     }
 
     fn values(&self, heap: &mut Heap) -> Result<(), SnapshotError> {

@@ -36,6 +36,8 @@ pub(super) enum Table {
     NativePointers,
     OuterReferences,
     Duplicates,
+    /// How full containers are.
+    Fill,
     Process,
     Generations,
     Caches,
@@ -206,6 +208,15 @@ const DUPLICATES: &[Column] = &[
     column("count", Long),
     column("bytes", Long),
 ];
+// How full the containers of a type are.
+const FILL: &[Column] = &[
+    column("type_id", Int),
+    column("containers", Long),
+    column("used", Long),
+    column("slots", Long),
+    column("spare_bytes", Long),
+    column("emptiest", Int),
+];
 // One row: the process, how it was looked at, its collector's switches, its pools in sum.
 const PROCESS: &[Column] = &[
     column("pid", Int),
@@ -282,7 +293,7 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 21] = [
+    pub const ALL: [Table; 22] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
@@ -298,6 +309,7 @@ impl Table {
         Table::NativePointers,
         Table::OuterReferences,
         Table::Duplicates,
+        Table::Fill,
         Table::Process,
         Table::Generations,
         Table::Caches,
@@ -333,6 +345,7 @@ impl Table {
             Table::NativePointers => ("native_pointers", NATIVE_POINTERS),
             Table::OuterReferences => ("outer_references", OUTER_REFERENCES),
             Table::Duplicates => ("duplicates", DUPLICATES),
+            Table::Fill => ("fill", FILL),
             Table::Process => ("process", PROCESS),
             Table::Generations => ("generations", GENERATIONS),
             Table::Caches => ("caches", CACHES),

@@ -133,6 +133,7 @@ impl SnapshotWriter {
         self.table(Table::Duplicates, |table| {
             table.write(native::duplicates(&heap.duplicates))
         })?;
+        self.table(Table::Fill, |table| table.write(native::fill(&heap.fill)))?;
         self.table(Table::Process, |table| table.write(facts::process(heap)))?;
         self.table(Table::Generations, |table| {
             table.write(facts::generations(&heap.gc))
@@ -234,6 +235,12 @@ impl SnapshotWriter {
         }
         if !heap.duplicates.iter().all(|one| object(one.object)) {
             return Err(self.unwritable("a duplicate is no object"));
+        }
+        let types = heap.types.len();
+        let kind = |id: crate::heap::TypeId| (id.0 as usize) < types;
+        let mut fill = heap.fill.iter();
+        if !fill.all(|one| object(one.emptiest) && kind(one.type_id)) {
+            return Err(self.unwritable("a container is no object, or of no type"));
         }
         let previews = heap.previews.as_deref().unwrap_or_default();
         if !previews.iter().all(|preview| object(preview.object)) {

@@ -1,10 +1,10 @@
 //! Heaps for the tests: random ones, a small known one, and comparison.
 
 use memshed_heap::{
-    BlockKind, BlockUse, Cache, Call, Code, Container, Duplicate, Edges, Gc, Generation, Heap,
-    Label, LabelKind, MemoryPart, Method, NativeKind, NativeUse, ObjectId, Objects, Pools, Preview,
-    Problem, Process, Releasable, Root, RootKind, Sizes, SnapshotInfo, SparsePart, Stack, StringId,
-    Type, TypeId,
+    BlockKind, BlockUse, Cache, Call, Code, Container, Duplicate, Edges, Fill, Gc, Generation,
+    Heap, Label, LabelKind, MemoryPart, Method, NativeKind, NativeUse, ObjectId, Objects, Pools,
+    Preview, Problem, Process, Releasable, Root, RootKind, Sizes, SnapshotInfo, SparsePart, Stack,
+    StringId, Type, TypeId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -103,6 +103,14 @@ pub fn heap() -> impl Strategy<Value = Heap> {
                 object: object(name),
                 count: line.into(),
                 bytes: u64::from(row) << 40,
+            });
+            heap.fill.push(Fill {
+                type_id: heap.objects.type_id[object(row).0 as usize],
+                containers: line.into(),
+                used: name.into(),
+                slots: u64::from(row) << 33,
+                spare_bytes: u64::from(line) << 40,
+                emptiest: object(name),
             });
             heap.code.push(Code {
                 object: object(row),
@@ -329,6 +337,7 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(found.native, expected.native);
     assert_eq!(found.outer_references, expected.outer_references);
     assert_eq!(found.duplicates, expected.duplicates);
+    assert_eq!(found.fill, expected.fill);
     assert_eq!(found.types, expected.types);
     assert_eq!(found.roots, expected.roots);
     assert_eq!(found.names, expected.names);
@@ -492,6 +501,14 @@ fn explanations(heap: &mut Heap, names: &[StringId]) {
         object: ObjectId(1),
         count: 5,
         bytes: 400,
+    });
+    heap.fill.push(Fill {
+        type_id: TypeId(0),
+        containers: 3,
+        used: 10,
+        slots: 24,
+        spare_bytes: 112,
+        emptiest: ObjectId(2),
     });
 }
 

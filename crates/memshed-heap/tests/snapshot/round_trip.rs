@@ -62,7 +62,7 @@ fn many_rows_and_streamed_edges_come_back() {
 fn contradictory_heaps_are_refused() {
     let scratch = Scratch::new("contradictory");
     let path = scratch.path("snap");
-    let broken: [fn(&mut Heap); 12] = [
+    let broken: [fn(&mut Heap); 14] = [
         |heap| heap.objects.holder[3] = ObjectId(99),
         |heap| {
             let mut addresses: Vec<u64> = heap.objects.address.iter().collect();
@@ -79,6 +79,8 @@ fn contradictory_heaps_are_refused() {
         |heap| heap.stacks[0].calls[0].code = ObjectId(99),
         |heap| heap.outer_references.push((ObjectId(0), 1)),
         |heap| heap.duplicates[0].object = ObjectId(99),
+        |heap| heap.fill[0].emptiest = ObjectId(99),
+        |heap| heap.fill[0].type_id = memshed_heap::TypeId(99),
     ];
     for break_it in broken {
         let mut heap = example(10);
