@@ -176,6 +176,7 @@ def write_truth(directory, edges, malloc_fd, youngest=0):
             "enabled": enabled,
             "threshold": gc.get_threshold(),
             "stats": gc.get_stats(),
+            "count": gc.get_count(),
             "frozen": gc.get_freeze_count(),
             "objects": counts,
         },

@@ -3,7 +3,7 @@
 use crate::layouts::{self, Layout};
 use crate::problems::Problems;
 use crate::read::Reader;
-use memshed_heap::{Gc, Generation};
+use memshed_heap::{Gc, Generation, LongLived};
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 use rustc_hash::FxHashSet;
 
@@ -135,21 +135,32 @@ impl Interpreter {
         for i in 0..3u32 {
             let generation = gc.add((l.generations + i * l.generation_stride).into());
             let stats = stats(reader, l, gc, i)?;
+            let counter = generation.add(l.generation_counter.into());
             generations.push(Generation {
                 objects: objects[i as usize],
                 threshold: reader
                     .i32(generation.add(l.generation_threshold.into()))?
                     .into(),
+                count: reader.i32(counter)?.into(),
                 collections: reader.i64(stats.add(l.stats_collections.into()))?,
                 collected: reader.i64(stats.add(l.stats_collected.into()))?,
                 uncollectable: reader.i64(stats.add(l.stats_uncollectable.into()))?,
             });
         }
         let enabled = reader.i32(gc.add(l.enabled.into()))? != 0;
+        let number = |at: Option<u32>| -> Result<Option<u64>, ReadError> {
+            let value = at.map(|at| reader.i64(gc.add(at.into()))).transpose()?;
+            Ok(value.and_then(|value| u64::try_from(value).ok()))
+        };
+        let survived = number(l.long_lived_total)?;
+        let since = number(l.long_lived_pending)?;
         Ok(Gc {
             enabled,
             generations,
             frozen: objects[3],
+            long_lived: survived
+                .zip(since)
+                .map(|(total, pending)| LongLived { total, pending }),
         })
     }
 }

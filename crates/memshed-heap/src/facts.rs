@@ -100,6 +100,18 @@ pub struct Gc {
     pub generations: Vec<Generation>,
     /// Objects in the permanent generation (`gc.freeze`).
     pub frozen: u64,
+    /// What decides about full collections (Modules/gcmodule.c, `long_lived_total`).
+    pub long_lived: Option<LongLived>,
+}
+
+/// What came into the oldest generation since it was collected: it is collected once that is more
+/// than a quarter of what survived the last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongLived {
+    /// Objects that survived the last full collection.
+    pub total: u64,
+    /// Objects that have come since, by surviving younger collections.
+    pub pending: u64,
 }
 
 /// A generation of the garbage collector.
@@ -109,6 +121,9 @@ pub struct Generation {
     pub objects: u64,
     /// Its threshold, as `gc.get_threshold()` says.
     pub threshold: i64,
+    /// What counts towards the threshold, as `gc.get_count()` says: allocations of the youngest
+    /// generation, collections of the next younger one otherwise.
+    pub count: i64,
     /// Collections so far, as `gc.get_stats()` says.
     pub collections: i64,
     /// Objects collected so far.

@@ -205,6 +205,14 @@ fn wrong_gc(look: &Look, truth: &Value) -> Vec<String> {
             &generation["objects"],
             &truth["objects"][n],
         );
+        // Of the youngest generation it changes with each object made.
+        if n > 0 {
+            check(
+                format!("count {n}"),
+                &generation["count"],
+                &truth["count"][n],
+            );
+        }
         for what in ["collections", "collected", "uncollectable"] {
             check(
                 format!("{what} {n}"),

@@ -183,12 +183,10 @@ fn evidence(heap: &Heap, cohorts: &Cohorts, group: &CycleGroup, ages: &Ages) -> 
         generation,
         objects,
         threshold,
+        count,
     } = group.reason
     {
-        evidence.push(format!(
-            "generation {generation} holds {} objects; its threshold is {threshold}",
-            units::count(objects)
-        ));
+        evidence.push(next_collection(heap, generation, objects, threshold, count));
     }
     if !group.finalizers.is_empty() {
         evidence.push(format!(
@@ -209,6 +207,37 @@ fn evidence(heap: &Heap, cohorts: &Cohorts, group: &CycleGroup, ages: &Ages) -> 
         if heap.gc.enabled { "on" } else { "off" }
     ));
     evidence
+}
+
+/// When the collector will look at a generation of so many objects.
+fn next_collection(
+    heap: &Heap,
+    generation: u8,
+    objects: u64,
+    threshold: i64,
+    count: i64,
+) -> String {
+    let holds = format!(
+        "generation {generation} holds {} objects and is collected ",
+        units::count(objects)
+    );
+    let times = match generation {
+        0 => format!("after {threshold} new ones, with {count} so far"),
+        _ => format!(
+            "when generation {} has been for more than {threshold} times, with {count} so far",
+            generation - 1
+        ),
+    };
+    let quarter = match heap.gc.long_lived {
+        Some(of) if generation == 2 => format!(
+            ", and more than a quarter has been added to the {} that survived the last time, with \
+             {} so far",
+            units::count(of.total),
+            units::count(of.pending)
+        ),
+        _ => String::new(),
+    };
+    holds + &times + &quarter
 }
 
 /// Where the classes in a cycle are written, as far as their methods tell.

@@ -385,6 +385,7 @@ impl Kind {
                 generation: at as u8,
                 objects: gc.generations.get(at).map_or(0, |one| one.objects),
                 threshold: threshold(at).unwrap_or(0),
+                count: gc.generations.get(at).map_or(0, |one| one.count),
             },
             None => Uncollected::Collecting,
         }

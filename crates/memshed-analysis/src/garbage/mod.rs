@@ -105,6 +105,8 @@ pub enum Uncollected {
         objects: u64,
         /// The generation's threshold, as `gc.get_threshold()` says.
         threshold: i64,
+        /// What counts towards it so far, as `gc.get_count()` says.
+        count: i64,
     },
     /// A collection was running.
     Collecting,

@@ -140,6 +140,7 @@ fn a_cycle_and_what_only_it_holds() {
         generation: 2,
         objects: 5000,
         threshold: 10,
+        count: 0,
     };
     assert_eq!(group.reason, waiting);
     let cut = group.cut.as_ref().unwrap();

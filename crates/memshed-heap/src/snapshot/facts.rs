@@ -4,8 +4,8 @@
 use super::file::Batch;
 use super::write::{longs, texts};
 use crate::facts::{
-    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
-    SnapshotInfo,
+    Cache, Container, Gc, Generation, LongLived, MemoryPart, Method, Pools, Problem, Process,
+    Releasable, SnapshotInfo,
 };
 use crate::heap::{Heap, ObjectId};
 use crate::pools::{BlockKind, BlockUse, SparsePart};
@@ -46,6 +46,7 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         enabled,
         generations: _,
         frozen,
+        long_lived,
     } = &heap.gc;
     let Pools {
         arenas,
@@ -91,6 +92,8 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         double(*seconds),
         Arc::new(BooleanArray::from(vec![*enabled])),
         long(*frozen),
+        optional_long(long_lived.map(|one| one.total)),
+        optional_long(long_lived.map(|one| one.pending)),
         long(*arenas),
         long(*arena_bytes),
         long(*pools),
@@ -150,10 +153,16 @@ pub(super) fn read_process(batch: &Batch, heap: &mut Heap) -> Result<(), String>
         seconds: row.double("seconds")?,
         problems: Vec::new(),
     };
+    let survived = row.optional_long("gc_long_lived_total")?;
+    let since = row.optional_long("gc_long_lived_pending")?;
+    let long_lived = survived
+        .zip(since)
+        .map(|(total, pending)| LongLived { total, pending });
     heap.gc = Gc {
         enabled: row.bool("gc_enabled")?,
         generations: Vec::new(),
         frozen: row.long("gc_frozen")?,
+        long_lived,
     };
     heap.pools = Pools {
         arenas: row.long("arenas")?,
@@ -185,6 +194,7 @@ pub(super) fn generations(gc: &Gc) -> Vec<ArrayRef> {
         super::write::ints(0..gc.generations.len() as u32),
         longs(rows().map(|row| row.objects)),
         signed(|row| row.threshold),
+        signed(|row| row.count),
         signed(|row| row.collections),
         signed(|row| row.collected),
         signed(|row| row.uncollectable),
@@ -194,6 +204,7 @@ pub(super) fn generations(gc: &Gc) -> Vec<ArrayRef> {
 pub(super) fn read_generations(batch: &Batch, to: &mut Vec<Generation>) -> Result<(), String> {
     let objects = batch.longs("objects")?;
     let threshold = batch.longs("threshold")?;
+    let count = batch.longs("count")?;
     let collections = batch.longs("collections")?;
     let collected = batch.longs("collected")?;
     let uncollectable = batch.longs("uncollectable")?;
@@ -201,6 +212,7 @@ pub(super) fn read_generations(batch: &Batch, to: &mut Vec<Generation>) -> Resul
         to.push(Generation {
             objects: unsigned(objects[row])?,
             threshold: threshold[row],
+            count: count[row],
             collections: collections[row],
             collected: collected[row],
             uncollectable: uncollectable[row],
