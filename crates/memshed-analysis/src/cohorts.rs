@@ -18,6 +18,8 @@ const MOST_LOOKS: usize = u8::MAX as usize;
 const MOST_CALLS: usize = 24;
 /// An object of so many bytes is followed by what holds it, too: it may be replaced by a larger one.
 const LARGE: u64 = 32 * 1024;
+/// Of an object that holds fewer others it is not kept how many they were.
+const MANY_HELD: u32 = 8;
 /// An object's own memory that grows by fewer bytes between two looks is left out.
 const LEAST_GROWTH: u64 = 256;
 
@@ -77,8 +79,10 @@ pub struct Cohorts {
     kind: Vec<u32>,
     born: Vec<u8>,
     allocated: Vec<u32>,
-    /// How many objects each one held when it was first seen.
-    held_first: Vec<u32>,
+    /// How many objects each one held at the last look.
+    held: Vec<u32>,
+    /// The same of those where it has changed, by address: from which look on, and how many.
+    held_since: FxHashMap<u64, Vec<(u8, u32)>>,
     /// Bytes by which the own memory of objects has grown, by address: look and bytes.
     grown: FxHashMap<u64, Vec<(u8, u64)>>,
     /// Bytes of large objects at each look, by the address of what holds them, and how.
@@ -96,7 +100,8 @@ impl Cohorts {
         let mut kind = Vec::with_capacity(count);
         let mut born = Vec::with_capacity(count);
         let mut allocated = Vec::with_capacity(count);
-        let mut held = held(heap);
+        let held = held(heap);
+        let mut held_since = FxHashMap::default();
         let mut types = vec![(0u64, 0u64); self.names.len()];
         let mut grown = FxHashMap::default();
         let mut old = 0;
@@ -113,9 +118,23 @@ impl Cohorts {
             }
             let same = self.address.get(old) == Some(&at) && self.kind[old] == of;
             if same {
-                held[row] = self.held_first[old];
+                let (before, now) = (self.held[old], held[row]);
+                let mut history = self.held_since.remove(&at).unwrap_or_default();
+                if before != now && before.max(now) >= MANY_HELD {
+                    if history.is_empty() {
+                        history.push((0, before));
+                    }
+                    history.push((number, now));
+                }
+                if !history.is_empty() {
+                    held_since.insert(at, history);
+                }
                 let more = bytes.saturating_sub(self.allocated[old].into());
                 let mut history = self.grown.remove(&at).unwrap_or_default();
+                shrink(
+                    &mut history,
+                    u64::from(self.allocated[old]).saturating_sub(bytes),
+                );
                 if more >= LEAST_GROWTH && self.allocated[old] != u32::MAX {
                     history.push((number, more));
                 }
@@ -132,7 +151,8 @@ impl Cohorts {
         self.kind = kind;
         self.born = born;
         self.allocated = allocated;
-        self.held_first = held;
+        self.held = held;
+        self.held_since = held_since;
         self.grown = grown;
         self.follow_large(heap, number);
         self.looks.push(look(heap, types));
@@ -153,8 +173,9 @@ impl Cohorts {
     /// held one like it at each look: a string or a buffer that is replaced by a longer one.
     pub fn replaced(&self, heap: &Heap, object: ObjectId) -> Option<Vec<(u8, u64)>> {
         let history = self.large.get(&held_by(heap, object)?)?;
-        // Several at one place are not told apart.
-        let one_each = history.len() == self.looks.len();
+        // Several at one place are not told apart; from some look on it was large.
+        let begun = usize::from(history.first()?.0);
+        let one_each = begun + history.len() == self.looks.len() && begun * 2 <= self.looks.len();
         let mut grown = Vec::new();
         for pair in history.windows(2) {
             let ((before, less), (now, more)) = (pair[0], pair[1]);
@@ -195,10 +216,27 @@ impl Cohorts {
         history.map_or(&[], Vec::as_slice)
     }
 
-    /// How many objects an object of the heap added last held when it was first seen.
-    pub fn held_first(&self, object: ObjectId) -> u32 {
-        let held = self.held_first.get(object.0 as usize);
-        held.copied().unwrap_or(0)
+    /// How many objects an object of the heap added last held at each look, if it is as old as the
+    /// first; small changes are left out.
+    pub fn held(&self, heap: &Heap, object: ObjectId) -> Option<Vec<u32>> {
+        let now = *self.held.get(object.0 as usize)?;
+        if self.born(object) > 0 {
+            return None;
+        }
+        let address = heap.objects.address.get(object.0 as usize);
+        let Some(since) = self.held_since.get(&address) else {
+            return Some(vec![now; self.looks.len()]);
+        };
+        let mut series = Vec::with_capacity(self.looks.len());
+        let mut changes = since.iter().peekable();
+        let mut count = 0;
+        for look in 0..self.looks.len() {
+            while let Some(&(_, held)) = changes.next_if(|change| usize::from(change.0) <= look) {
+                count = held;
+            }
+            series.push(count);
+        }
+        Some(series)
     }
 
     /// Addresses of all objects whose own memory has grown.
@@ -248,8 +286,21 @@ impl Cohorts {
     }
 }
 
+/// Takes bytes off that what has grown has shrunk by, from the latest on.
+fn shrink(history: &mut Vec<(u8, u64)>, mut bytes: u64) {
+    while let Some((_, last)) = history.last_mut() {
+        let part = bytes.min(*last);
+        *last -= part;
+        bytes -= part;
+        if *last > 0 {
+            break;
+        }
+        history.pop();
+    }
+}
+
 /// How many objects each object holds, by the column of holders.
-pub(crate) fn held(heap: &Heap) -> Vec<u32> {
+fn held(heap: &Heap) -> Vec<u32> {
     let mut held = vec![0u32; heap.objects.len()];
     for holder in &heap.objects.holder {
         if let Some(count) = held.get_mut(holder.0 as usize) {
@@ -260,7 +311,7 @@ pub(crate) fn held(heap: &Heap) -> Vec<u32> {
 }
 
 /// Whether the objects of the type called `name` have not become more from the first third of the looks
-/// to the last, as far as `new` of them should have made them.
+/// to the last, and to the end, as far as `new` of them should have made them.
 pub(crate) fn turns_over(cohorts: &Cohorts, name: &str, new: u64) -> bool {
     let series = cohorts.series(name);
     let third = series.len().div_ceil(3);
@@ -269,9 +320,10 @@ pub(crate) fn turns_over(cohorts: &Cohorts, name: &str, new: u64) -> bool {
         sum as f64 / part.len().max(1) as f64
     };
     let early = mean(&series[..third]);
+    let middle = mean(&series[third..(2 * third).min(series.len() - 1).max(third)]);
     let late = mean(&series[series.len() - third..]);
-    // A steady leak would have made two thirds of them in between.
-    late - early < 0.4 * (2.0 / 3.0) * new as f64
+    // A steady leak would have made two thirds of them in between, one third in the second half.
+    late - early < 0.4 * (2.0 / 3.0) * new as f64 || late - middle < 0.2 * (1.0 / 3.0) * new as f64
 }
 
 /// The address of what holds an object, and how, in words that stay the same from look to look. `None`

@@ -4,7 +4,7 @@
 //! that was there before: what holds it is where things were added. Those places are taken
 //! together where they are the same but for an index, and judged by the cohorts of what they keep.
 
-use crate::cohorts::{Cohorts, held};
+use crate::cohorts::Cohorts;
 use crate::holders::{Start, holder_path};
 use crate::places::{PlaceId, Places, way_to};
 use crate::type_name;
@@ -123,9 +123,9 @@ pub struct Place {
     pub containers: u64,
     /// Things added directly.
     pub added: u64,
-    /// How many objects more the container holds than at the first look, if it is one and the
-    /// same since.
-    pub more: Option<i64>,
+    /// How many objects the container held at each look, if it is one and the same since the
+    /// first.
+    pub held: Option<Vec<u32>>,
     /// Their types, and how many of each; most first.
     pub added_types: Vec<(String, u64)>,
     /// All objects that came with them, by type: name, count, bytes; most bytes first.
@@ -158,16 +158,12 @@ pub fn places(heap: &Heap, cohorts: &Cohorts) -> Vec<Place> {
     list.truncate(MOST_PLACES);
     let mut members = tops.members(heap, cohorts, &list);
     let mut alike = Places::new(heap);
-    let held = held(heap);
     let mut by_place: FxHashMap<PlaceId, Place> = FxHashMap::default();
     for (key, sums) in &list {
         let members = members.remove(key).unwrap_or_default();
         let mut place = place(heap, &tops, key, sums, &members);
-        let at = place.container;
-        if at == key.0 && cohorts.born(at) == 0 {
-            let now = held.get(at.0 as usize);
-            let first = i64::from(cohorts.held_first(at));
-            place.more = now.map(|&now| i64::from(now) - first);
+        if place.container == key.0 {
+            place.held = cohorts.held(heap, key.0);
         }
         match by_place.entry(alike.of(place.container)) {
             Entry::Occupied(mut known) => known.get_mut().join(place),
@@ -390,8 +386,12 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
         let label = heap.objects.holder_label[object.0 as usize];
         label.kind() == LabelKind::KeyObject
     };
-    if !direct.iter().all(is_key) {
+    let keys = direct.iter().filter(|object| is_key(object)).count();
+    if keys <= direct.len() - keys {
         direct.retain(|object| !is_key(object));
+    } else if keys > 0 {
+        // Most values are objects that everybody shares, such as small numbers.
+        direct.retain(is_key);
     }
     let mut added: FxHashMap<&str, u64> = FxHashMap::default();
     for &object in &direct {
@@ -415,7 +415,7 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
             _ => way_to(heap, container),
         },
         containers: 1,
-        more: None,
+        held: None,
         added: direct.len() as u64,
         added_types: counted(added),
         types: weighed(types),
@@ -484,7 +484,7 @@ impl Place {
         self.ages.join(&other.ages);
         self.containers += other.containers;
         // Of such containers others may have gone.
-        self.more = None;
+        self.held = None;
         self.added += other.added;
         let mut added: FxHashMap<String, u64> =
             std::mem::take(&mut self.added_types).into_iter().collect();

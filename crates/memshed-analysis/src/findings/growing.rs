@@ -1,6 +1,7 @@
 //! Findings of growth: containers that keep what they are given, and interned strings.
 
 use super::advice;
+use super::c_types::CTypes;
 use super::words::{by_look, in_sentence, items};
 use super::{Confidence, Finding, FindingKind, Location, sources};
 use crate::cohorts::{Cohorts, turns_over};
@@ -12,22 +13,37 @@ use crate::units::bytes as amount;
 use memshed_heap::{Heap, ObjectId, RootKind};
 
 /// A place that grew by fewer bytes is not worth a finding.
-const LEAST_BYTES: u64 = 32 * 1024;
+pub(crate) const LEAST_BYTES: u64 = 32 * 1024;
+/// The same where objects of C types came, which may have memory that is not known to be theirs.
+const LEAST_OF_C: u64 = 2 * 1024;
 /// Places that are judged.
 const JUDGED: usize = 400;
 /// Things added from which on it is asked how many the container held before.
 const COUNTED: u64 = 8;
 /// The part of what was added by which a container must have come to hold more.
 const LEAST_MORE: f64 = 0.4;
+/// The part of that which must have come in each half of the time.
+const LEAST_HALF: f64 = 0.15;
+/// Types of C code that are named beside the others.
+const MOST_OF_C: usize = 3;
+/// Types that objects consist of, and how many such parts an object's content is away from it.
+const PLAIN: &[&str] = &["dict", "list", "set", "tuple"];
+const PARTS: usize = 3;
 /// Objects below a sample that are gone through to find what is heaviest there.
 const LARGEST_SAMPLE: usize = 4_000;
 
-/// Containers that go on growing.
-pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
+/// Containers that go on growing; where objects of C types came, also some by less than is worth a
+/// finding for itself.
+pub(crate) fn find(heap: &Heap, cohorts: &Cohorts, c_types: &CTypes<'_>) -> Vec<Finding> {
     let times = cohorts.times();
     let mut findings = Vec::new();
     for place in places(heap, cohorts).iter().take(JUDGED) {
-        if place.ages.total() < LEAST_BYTES || !place.ages.is_steady(&times) {
+        let of_c = of_c(place, c_types);
+        let least = match of_c.is_empty() {
+            true => LEAST_BYTES,
+            false => LEAST_OF_C,
+        };
+        if place.ages.total() < least || !place.ages.is_steady(&times) {
             continue;
         }
         match place.root(heap) {
@@ -35,7 +51,16 @@ pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
             RootKind::Unreached => continue,
             RootKind::Interned => findings.push(interned(heap, cohorts, place)),
             _ if is_turnover(cohorts, place) => continue,
-            _ => findings.push(growth(heap, cohorts, place)),
+            _ => {
+                let mut finding = growth(heap, cohorts, place);
+                let told = |name: &String| finding.types.contains(name);
+                let of_c: Vec<String> = of_c.into_iter().filter(|name| !told(name)).collect();
+                finding.types.extend(of_c);
+                finding
+                    .types
+                    .extend(owner(heap, place.container, &finding.types));
+                findings.push(finding);
+            }
         }
     }
     findings
@@ -48,14 +73,51 @@ fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
     let Some((name, count, _)) = place.types.first() else {
         return false;
     };
-    // What one object has grown by itself has come without others of its kind.
-    if place.ages.own() * 2 >= place.ages.total() {
-        return false;
-    }
-    match place.more {
-        Some(more) if place.added >= COUNTED => (more as f64) < LEAST_MORE * place.added as f64,
+    match &place.held {
+        Some(held) if place.added >= COUNTED => !goes_on(held, &cohorts.times(), place.added),
+        // What one object has grown by itself has come without others of its kind.
+        _ if place.ages.own() * 2 >= place.ages.total() => false,
         _ => turns_over(cohorts, name, *count),
     }
+}
+
+/// Whether a container to which so many things were added has come to hold more by that, in the
+/// first half of the `times` (seconds) and in the second, and was never emptied.
+fn goes_on(held: &[u32], times: &[f64], added: u64) -> bool {
+    let counts: Vec<f64> = held.iter().map(|&count| count.into()).collect();
+    let (Some(&first), Some(&last)) = (counts.first(), counts.last()) else {
+        return false;
+    };
+    let emptied = |pair: &[f64]| pair[1] < pair[0] / 2.0;
+    let half = times.last().copied().unwrap_or(0.0) / 2.0;
+    let middle = times.iter().position(|&at| at >= half).unwrap_or(0);
+    let middle = counts.get(middle).copied().unwrap_or(last);
+    let more = last - first;
+    !counts.windows(2).any(emptied)
+        && more >= LEAST_MORE * added as f64
+        && middle - first >= LEAST_HALF * more
+        && last - middle >= LEAST_HALF * more
+}
+
+/// The type of the object whose part a container is, unless it is `told` already.
+fn owner(heap: &Heap, container: ObjectId, told: &[String]) -> Option<String> {
+    let mut at = container;
+    for _ in 0..PARTS {
+        let name = type_name(heap, at);
+        if !PLAIN.contains(&name) {
+            let fresh = name.contains('.') && !told.iter().any(|one| one == name);
+            return fresh.then(|| name.to_owned());
+        }
+        at = *heap.objects.holder.get(at.0 as usize)?;
+    }
+    None
+}
+
+/// Types of C code of which objects came.
+fn of_c(place: &Place, c_types: &CTypes<'_>) -> Vec<String> {
+    let names = place.types.iter().map(|(name, _, _)| name);
+    let names = names.filter(|name| c_types.contains(name));
+    names.take(MOST_OF_C).cloned().collect()
 }
 
 fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
@@ -73,6 +135,9 @@ fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
     let advice = advice::of(&facts);
     let mut types: Vec<String> = place.added_types.iter().map(|(n, _)| n.clone()).collect();
     types.truncate(3);
+    if place.ages.own() * 2 >= bytes {
+        types.insert(0, type_name(heap, place.container).to_owned());
+    }
     for (name, _, _) in &place.types {
         if types.len() < 6 && !types.contains(name) {
             types.push(name.clone());

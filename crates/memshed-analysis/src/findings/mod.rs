@@ -1,6 +1,7 @@
 //! What is wrong with a heap, in words: findings.
 
 mod advice;
+mod c_types;
 mod cycles;
 mod fragmentation;
 mod growing;

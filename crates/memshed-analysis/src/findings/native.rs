@@ -13,7 +13,7 @@ const MODULES: usize = 4;
 /// Free memory of malloc's that grew by less is not worth one.
 const LEAST_FREE: u64 = 2 * 1024 * 1024;
 /// How memory is called that the interpreter's own state points at.
-const INTERPRETER: &str = "the interpreter";
+pub(crate) const INTERPRETER: &str = "the interpreter";
 /// Libraries that are named.
 const LIBRARIES: usize = 4;
 
@@ -47,6 +47,10 @@ impl Trend {
         })
     }
 
+    fn is_leak(&self) -> bool {
+        self.steady && self.grown() >= LEAST_BYTES
+    }
+
     fn grown(&self) -> u64 {
         (self.last - self.first).max(0.0) as u64
     }
@@ -66,15 +70,38 @@ pub(crate) fn find(heap: &Heap, cohorts: &Cohorts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (owner, keys) in by_owner {
         let series = series(cohorts, owner, &keys);
-        let Some(trend) = Trend::of(&series, &times) else {
-            continue;
+        let all = Trend::of(&series, &times).filter(Trend::is_leak);
+        let (keys, trend) = match all {
+            Some(trend) => (keys, trend),
+            None => match of_some_sizes(cohorts, keys, &times) {
+                Some(some) => some,
+                None => continue,
+            },
         };
-        if trend.steady && trend.grown() >= LEAST_BYTES {
-            findings.push(finding(heap, cohorts, owner, &keys, &trend));
-        }
+        findings.push(finding(heap, cohorts, owner, &keys, &trend));
     }
     findings.extend(unreturned(heap, cohorts));
     findings
+}
+
+/// The sizes that go on growing, where others come and go.
+fn of_some_sizes<'a>(
+    cohorts: &Cohorts,
+    mut keys: Vec<&'a NativeKey>,
+    times: &[f64],
+) -> Option<(Vec<&'a NativeKey>, Trend)> {
+    let bytes = |look: &Look, key: &NativeKey| look.native.get(key).map_or(0, |sum| sum.1) as f64;
+    let series = |keys: &[&NativeKey]| -> Vec<f64> {
+        let at = |look: &Look| keys.iter().map(|&key| bytes(look, key)).sum();
+        cohorts.looks.iter().map(at).collect()
+    };
+    let grows = |key: &&NativeKey| {
+        let of_one_size = key.size > 0 && key.kind != NativeKind::MappedChunk;
+        of_one_size && Trend::of(&series(&[key]), times).is_some_and(|trend| trend.is_leak())
+    };
+    keys.retain(grows);
+    let trend = Trend::of(&series(&keys), times)?;
+    trend.is_leak().then_some((keys, trend))
 }
 
 /// Memory that malloc has got back and does not use again: it takes new memory from the system for
@@ -303,6 +330,15 @@ pub(crate) fn extensions(heap: &Heap) -> Vec<String> {
         }
     };
     packages.into_iter().map(told).collect()
+}
+
+/// Packages that have C extensions loaded, other than Python's own.
+pub(crate) fn extension_packages(heap: &Heap) -> Vec<String> {
+    let paths = heap.libraries.iter().map(|&path| heap.strings.get(path));
+    let mut packages: Vec<String> = paths.filter_map(|path| Some(extension(path)?.0)).collect();
+    packages.sort();
+    packages.dedup();
+    packages
 }
 
 /// The package of a C extension, and the name of its module; `None` for other libraries.

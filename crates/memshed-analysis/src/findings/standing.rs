@@ -5,6 +5,7 @@ use super::words::in_sentence;
 use super::{Confidence, Finding, FindingKind};
 use crate::dominators::Dominators;
 use crate::graph::Graph;
+use crate::holders::{Start, holder_path};
 use crate::places::way_to;
 use crate::type_name;
 use crate::units::{self, bytes as amount};
@@ -167,15 +168,17 @@ pub(crate) fn caches(heap: &Heap) -> Vec<Finding> {
 /// Equal objects, if one of each would spare much.
 pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
     let wasted = |one: &memshed_heap::Duplicate| one.bytes - one.bytes / one.count.max(1);
-    let all: u64 = heap
-        .duplicates
-        .iter()
-        .map(wasted)
-        .fold(0, u64::saturating_add);
+    // What nothing in use refers to is told as garbage, or as lost.
+    let is_used = |one: &&memshed_heap::Duplicate| {
+        matches!(holder_path(heap, one.object).start, Start::Root { .. })
+    };
+    let duplicates: Vec<_> = heap.duplicates.iter().filter(is_used).collect();
+    let all = duplicates.iter().map(|one| wasted(one));
+    let all: u64 = all.fold(0, u64::saturating_add);
     if all < LEAST_SPARED || all.saturating_mul(SPARED_PART) < heap.process.rss_bytes {
         return None;
     }
-    let examples = heap.duplicates.iter().take(EXAMPLES);
+    let examples = duplicates.iter().take(EXAMPLES);
     let evidence: Vec<String> = examples
         .clone()
         .map(|one| {
@@ -195,7 +198,7 @@ pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
             types.push(name);
         }
     }
-    let count = heap.duplicates.iter().map(|one| one.count - 1).sum();
+    let count = duplicates.iter().map(|one| one.count - 1).sum();
     Some(Finding {
         kind: FindingKind::Duplicate,
         title: format!(
@@ -207,8 +210,7 @@ pub(crate) fn duplicates(heap: &Heap) -> Option<Finding> {
         bytes_per_second: None,
         count,
         types,
-        holder: heap
-            .duplicates
+        holder: duplicates
             .first()
             .map_or(String::new(), |one| way_to(heap, one.object)),
         path: Vec::new(),
@@ -308,7 +310,10 @@ pub(crate) fn unclosed(heap: &Heap) -> Vec<Finding> {
             bytes_per_second: None,
             count: objects.len() as u64,
             types: vec![name.to_owned()],
-            evidence: vec![format!("most are held by {holder}")],
+            evidence: vec![format!(
+                "most are held by {}",
+                holder.strip_prefix("held by ").unwrap_or(&holder)
+            )],
             holder,
             path: Vec::new(),
             locations: Vec::new(),
