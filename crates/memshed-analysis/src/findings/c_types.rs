@@ -76,7 +76,7 @@ fn is_python(paths: &[&str], module: &str) -> bool {
         let before = one.strip_suffix(&*path);
         before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
     };
-    paths.iter().any(|one| is_it(one))
+    paths.iter().any(is_it)
 }
 
 /// The type and its bases, the nearest first, as far as edges tell.

@@ -26,7 +26,7 @@ fn heap(second: f64, values: &[u64], others: u64) -> Heap {
 }
 
 /// Moves an object, which must be the last one, and gives it bytes.
-fn set(heap: &mut Heap, object: ObjectId, address: u64, bytes: u64) {
+pub fn set(heap: &mut Heap, object: ObjectId, address: u64, bytes: u64) {
     let mut addresses: Vec<u64> = heap.objects.address.iter().collect();
     addresses[object.0 as usize] = address;
     heap.objects.address = addresses.into_iter().collect();
@@ -301,7 +301,7 @@ fn growth_in_many_alike_containers_is_one_finding() {
 }
 
 /// Puts the objects in order of address, as a walk does.
-fn sort(heap: &mut Heap) {
+pub fn sort(heap: &mut Heap) {
     let objects = std::mem::take(&mut heap.objects);
     let addresses: Vec<u64> = objects.address.iter().collect();
     let mut order: Vec<usize> = (0..addresses.len()).collect();

@@ -11,5 +11,6 @@ mod maker;
 mod matching;
 mod paths;
 mod summary;
+mod turnover;
 mod what;
 mod why;
