@@ -1,7 +1,7 @@
 //! What holds an object: the way from a root to it, as a Python developer would write it.
 
 use crate::type_name;
-use memshed_heap::{Heap, Label, LabelKind, ObjectId, RootKind, StringId};
+use memshed_heap::{Code, Heap, Label, LabelKind, ObjectId, RootKind, StringId};
 use std::fmt::{self, Display, Formatter};
 
 /// Where a path begins.
@@ -96,7 +96,13 @@ const WRITTEN: usize = 20;
 /// What holds `object`: the way there along the column of holders.
 pub fn holder_path(heap: &Heap, object: ObjectId) -> HolderPath {
     match climb(heap, object) {
-        Some((steps, first)) => path(heap, start(heap, first), &steps),
+        Some((steps, first)) => {
+            let first = start(heap, first);
+            match suspended(heap, &first, &steps) {
+                Some((first, rest)) => path(heap, first, rest),
+                None => path(heap, first, &steps),
+            }
+        }
         None => HolderPath {
             start: Start::Nowhere,
             segments: Vec::new(),
@@ -184,6 +190,49 @@ pub(crate) fn climb(heap: &Heap, object: ObjectId) -> Option<(Vec<Step>, ObjectI
     }
     steps.reverse();
     Some((steps, at))
+}
+
+/// Where a path goes through local variables of functions that wait, coroutines and generators, the
+/// last of these and what comes after it: how an event loop or a task holds the function is long, and
+/// says less than the function's name.
+fn suspended<'s>(heap: &Heap, first: &Start, steps: &'s [Step]) -> Option<(Start, &'s [Step])> {
+    if !matches!(first, Start::Root { .. }) {
+        return None;
+    }
+    let mut last = steps.iter().enumerate().rev();
+    let is_local = |step: &Step| step.label.kind() == LabelKind::Local;
+    let (at, step) = last.find(|(_, step)| is_local(step))?;
+    let variable = heap.strings.get(step.label.name()?);
+    let code = code_of(heap, step.source)?;
+    let file = heap.strings.get(code.file).rsplit('/').next()?;
+    let function = heap.strings.get(code.name);
+    let start = Start::Root {
+        object: step.object,
+        kind: RootKind::Frame,
+        name: format!(
+            "local variable {variable} of {function}() ({file}:{}), which waits",
+            code.line
+        ),
+    };
+    Some((start, &steps[at + 1..]))
+}
+
+/// The code of a frame, generator or coroutine.
+fn code_of(heap: &Heap, suspended: ObjectId) -> Option<&Code> {
+    let (_, code) = edges_of(heap, suspended)?
+        .find(|&(label, _)| is_field(heap, label, "gi_code") || is_field(heap, label, "f_code"))?;
+    let row = heap.code.binary_search_by_key(&code, |one| one.object);
+    Some(&heap.code[row.ok()?])
+}
+
+/// The edges that leave an object; a garbled file may have fewer than it says.
+fn edges_of(heap: &Heap, object: ObjectId) -> Option<impl Iterator<Item = (Label, ObjectId)>> {
+    let row = object.0 as usize;
+    let edges = heap.edges.as_ref()?;
+    let first = *edges.start.get(row)? as usize;
+    let end = *edges.start.get(row.checked_add(1)?)? as usize;
+    let labels = edges.label.get(first..end)?.iter().copied();
+    Some(labels.zip(edges.target.get(first..end)?.iter().copied()))
 }
 
 /// The start of a path at `first`.
@@ -297,14 +346,9 @@ pub(crate) fn closure_variable(
 /// What the code of `function` calls its free variable number `index`. Without edges nothing
 /// leads to the code; a garbled file may have fewer of them than it says.
 fn free_variable(heap: &Heap, function: ObjectId, index: usize) -> Option<StringId> {
-    let row = function.0 as usize;
-    let edges = heap.edges.as_ref()?;
-    let first = *edges.start.get(row)? as usize;
-    let end = *edges.start.get(row.checked_add(1)?)? as usize;
-    let labels = edges.label.get(first..end)?.iter();
-    let mut targets = labels.zip(edges.target.get(first..end)?);
-    let (_, code) = targets.find(|(label, _)| is_field(heap, **label, "__code__"))?;
-    let row = heap.code.binary_search_by_key(code, |one| one.object);
+    let mut targets = edges_of(heap, function)?;
+    let (_, code) = targets.find(|&(label, _)| is_field(heap, label, "__code__"))?;
+    let row = heap.code.binary_search_by_key(&code, |one| one.object);
     heap.code[row.ok()?].free.get(index).copied()
 }
 

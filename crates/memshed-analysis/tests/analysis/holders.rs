@@ -50,6 +50,40 @@ fn keys_that_are_not_kept_and_odd_names() {
 }
 
 #[test]
+fn what_a_waiting_function_holds_is_called_by_its_variable() {
+    let mut m = Maker::default();
+    let asyncio = m.root(RootKind::Module, "asyncio.events", "module");
+    let handles = m.in_dict(asyncio, "scheduled", "list");
+    let task = m.index(handles, 0, "_asyncio.Task");
+    let field = m.named(LabelKind::Field, "coro");
+    let outer = m.held(task, field, "coroutine");
+    let local = m.named(LabelKind::Local, "inner");
+    let inner = m.held(outer, local, "coroutine");
+    let local = m.named(LabelKind::Local, "events");
+    let events = m.held(inner, local, "asyncio.queues.Queue");
+    let queue = m.attribute(events, "_queue", "collections.deque");
+    let code = m.object("code");
+    // Without edges nothing leads to the code.
+    let long = "asyncio.events.scheduled[0].coro.<local inner>.<local events>._queue";
+    check(&m.heap, queue, long);
+    let own = m.named(LabelKind::Field, "gi_code");
+    m.edges_and(&[(inner, own, code)]);
+    let name = m.string("consume");
+    m.heap.code.push(Code {
+        object: code,
+        name,
+        file: m.heap.strings.intern("/srv/app.py"),
+        line: 7,
+        mentions: Vec::new(),
+        free: Vec::new(),
+    });
+    let short = "local variable events of consume() (app.py:7), which waits";
+    check(&m.heap, events, short);
+    check(&m.heap, queue, &format!("{short} → ._queue"));
+    check(&m.heap, task, "asyncio.events.scheduled[0]");
+}
+
+#[test]
 fn paths_from_frames_closures_and_the_interpreter() {
     let mut m = Maker::default();
     let place = "local variable rows of handle() (app.py:12), thread 140";

@@ -79,9 +79,9 @@ fn a_buffer_that_is_emptied_and_filled_at_the_same_addresses_is_no_leak() {
 
 #[test]
 fn a_list_whose_room_is_given_up_now_and_then_is_no_leak() {
-    let found = watch(9, |look, module, maker| {
+    let found = watch(10, |look, module, maker| {
         let list = maker.in_dict(module, "BUFFER", "list");
-        set(&mut maker.heap, list, 0x9000, 60_000 * (look % 3 + 1));
+        set(&mut maker.heap, list, 0x9000, 60_000 * (look % 2 + 1));
     });
     assert_eq!(found, []);
 }
