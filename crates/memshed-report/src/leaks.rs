@@ -83,6 +83,10 @@ impl LeaksView {
             (0, 2 | 3) => format!(
                 "{looks} in {time} are too few to tell a leak from other growth: give it more time."
             ),
+            (0, _) if self.climbs() => format!(
+                "No container, cycle or C code was found to leak, but memory still goes up: {looks} \
+                 in {time} may be too few. Give it more time."
+            ),
             (0, _) => format!("Nothing leaks, as far as {looks} in {time} can tell."),
             (1, 0 | 1) => "One thing is never freed; what grows, one look cannot tell.".to_owned(),
             (n, 0 | 1) => format!("{n} things are never freed; what grows, one look cannot tell."),
@@ -95,6 +99,24 @@ impl LeaksView {
             lines.push(format!("{what} beside leaks may be worth your time."));
         }
         lines
+    }
+
+    /// Whether resident memory has gone up by much and has not stopped doing so.
+    fn climbs(&self) -> bool {
+        const MUCH: f64 = 0.1;
+        let mut all: Vec<Sample> = self.looks.iter().chain(&self.samples).copied().collect();
+        all.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let (Some(first), Some(last)) = (all.first(), all.last()) else {
+            return false;
+        };
+        let (first, last) = (first.rss_bytes as f64, last.rss_bytes as f64);
+        let fell = |pair: &[Sample]| {
+            let less = pair[0].rss_bytes.saturating_sub(pair[1].rss_bytes);
+            less as f64 > MUCH * first
+        };
+        last - first > MUCH * first
+            && !all.windows(2).any(fell)
+            && self.stopped_growing(&all).is_none()
     }
 
     /// How resident memory went.

@@ -117,6 +117,14 @@ fn a_program_that_warms_up() {
 }
 
 #[test]
+fn memory_that_goes_up_for_no_cause_that_is_found() {
+    check(
+        "leaks_climbs.txt",
+        &plain(&view(&GROWING, vec![]), &Page::default()),
+    );
+}
+
+#[test]
 fn memory_that_goes_up_and_down() {
     let saw = [
         30_000_000u64,
