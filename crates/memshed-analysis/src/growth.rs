@@ -387,7 +387,7 @@ fn place(heap: &Heap, tops: &Tops, key: &Key, sums: &Sums, members: &[ObjectId])
         label.kind() == LabelKind::KeyObject
     };
     let keys = direct.iter().filter(|object| is_key(object)).count();
-    if keys <= direct.len() - keys {
+    if keys <= 2 * (direct.len() - keys) {
         direct.retain(|object| !is_key(object));
     } else if keys > 0 {
         // Most values are objects that everybody shares, such as small numbers.

@@ -10,7 +10,7 @@ use crate::holders::{HolderPath, Hop, holder_path};
 use crate::places::way_to;
 use crate::type_name;
 use crate::units::bytes as amount;
-use memshed_heap::{Heap, ObjectId, RootKind};
+use memshed_heap::{Code, Heap, ObjectId, RootKind};
 
 /// A place that grew by fewer bytes is not worth a finding.
 pub(crate) const LEAST_BYTES: u64 = 32 * 1024;
@@ -163,7 +163,7 @@ fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
     }
     let mut locations: Vec<Location> = sources::mentions(heap, cohorts, &path);
     locations.extend(sources::running(cohorts, 2));
-    Finding {
+    let mut finding = Finding {
         kind: FindingKind::Growth,
         title,
         bytes,
@@ -176,7 +176,28 @@ fn growth(heap: &Heap, cohorts: &Cohorts, place: &Place) -> Finding {
         evidence: evidence(cohorts, place, advice.why),
         fix: advice.fix,
         confidence: confidence(cohorts, place),
+    };
+    if let Some(finalizer) = sources::resurrecting(heap, &path, &place.added_types) {
+        tell_resurrection(heap, finalizer, &mut finding);
     }
+    finding
+}
+
+/// That a finalizer puts objects back which were about to be freed.
+fn tell_resurrection(heap: &Heap, finalizer: &Code, finding: &mut Finding) {
+    let function = format!("{}()", heap.strings.get(finalizer.name));
+    let location = Location {
+        file: heap.strings.get(finalizer.file).to_owned(),
+        line: finalizer.line,
+        role: format!("{function} puts objects back"),
+    };
+    let same = |one: &Location| (&one.file, one.line) == (&location.file, location.line);
+    finding.locations.retain(|one| !same(one));
+    finding.locations.insert(0, location);
+    let why = format!("the finalizer {function} puts objects back that were about to be freed");
+    finding.evidence.insert(0, why);
+    let fix = &finding.fix;
+    finding.fix = format!("Let {function} not put the object back, or only up to a limit. {fix}");
 }
 
 /// Where a way begins, in words.

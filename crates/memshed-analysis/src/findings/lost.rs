@@ -212,13 +212,12 @@ fn finding(graph: &Graph<'_>, cohorts: &Cohorts, name: &str, lost: &Lost) -> Fin
         locations: sources::running(cohorts, 3),
         evidence,
         fix: match lost.kept {
-            true => format!(
-                "Such objects were handed to C code (as a callback, a handler, a user function), \
-                 and either it was never told to forget them, or they refer to the object that \
-                 keeps them there, which is a cycle that Python's collector cannot see: unregister \
-                 them, close what they were registered with, or let them refer to it weakly \
-                 (weakref). {suspects}"
-            ),
+            true => "Such objects were handed to C code (as a callback, a handler, a user function), \
+                     and either it was never told to forget them, or they refer to the object that \
+                     keeps them there, which is a cycle that Python's collector cannot see: \
+                     unregister them, close what they were registered with, or let them refer to it \
+                     weakly (weakref)."
+                .to_owned(),
             false => format!(
                 "The fault is not in Python code but in C code that the lines named here call: a \
                  reference is taken and not given back (a missing Py_DECREF). {suspects} Look for \

@@ -9,6 +9,19 @@ use std::cmp::Reverse;
 
 /// Places named for one finding.
 const MOST: usize = 4;
+/// The method that is called when an object is about to be freed.
+const FINALIZER: &str = "__del__";
+/// Methods that put something into a container, and that take something out.
+const ADDING: &[&str] = &[
+    "add",
+    "append",
+    "appendleft",
+    "insert",
+    "put",
+    "put_nowait",
+    "setdefault",
+];
+const REMOVING: &[&str] = &["clear", "discard", "pop", "popitem", "popleft", "remove"];
 /// Functions that mention a name are named only if there are no more than this.
 const COMMON: usize = 40;
 
@@ -51,6 +64,31 @@ pub(crate) fn mentions(heap: &Heap, cohorts: &Cohorts, path: &HolderPath) -> Vec
         return codes.iter().take(MOST).map(location).collect();
     }
     Vec::new()
+}
+
+/// The finalizer of one of these `types` that mentions the container: it puts objects back that were to
+/// be freed, and they live on (resurrection, PEP 442).
+pub(crate) fn resurrecting<'a>(
+    heap: &'a Heap,
+    path: &HolderPath,
+    types: &[(String, u64)],
+) -> Option<&'a Code> {
+    let names = names(path);
+    let container = names.last()?;
+    let is_of = |name: &str| {
+        // Up to 3.10 a code object knows nothing of its class.
+        let of = |class: &str| name == format!("{class}.{FINALIZER}");
+        let mut classes = types.iter().map(|(name, _)| name.rsplit('.').next());
+        name == FINALIZER || classes.any(|class| class.is_some_and(of))
+    };
+    let mentions = |code: &Code, words: &[&str]| {
+        let mut names = code.mentions.iter().map(|&id| heap.strings.get(id));
+        names.any(|name| words.contains(&name))
+    };
+    let mut codes = mentioning(heap, container).into_iter();
+    codes.find(|code| {
+        is_of(heap.strings.get(code.name)) && mentions(code, ADDING) && !mentions(code, REMOVING)
+    })
 }
 
 /// Whether a file is that of the module in which a path begins.

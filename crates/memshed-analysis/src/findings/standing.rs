@@ -297,6 +297,7 @@ pub(crate) fn unclosed(heap: &Heap) -> Vec<Finding> {
         }
         let most = holders.into_iter().max_by_key(|(_, count)| *count);
         let holder = most.map_or(String::new(), |(holder, _)| holder);
+        let holder = holder.strip_prefix("held by ").unwrap_or(&holder);
         let bytes = objects
             .iter()
             .map(|o| heap.objects.allocated.get(o.0 as usize));
@@ -310,11 +311,8 @@ pub(crate) fn unclosed(heap: &Heap) -> Vec<Finding> {
             bytes_per_second: None,
             count: objects.len() as u64,
             types: vec![name.to_owned()],
-            evidence: vec![format!(
-                "most are held by {}",
-                holder.strip_prefix("held by ").unwrap_or(&holder)
-            )],
-            holder,
+            evidence: vec![format!("most are held by {holder}")],
+            holder: holder.to_owned(),
             path: Vec::new(),
             locations: Vec::new(),
             fix: "Close each when it is no longer needed: use `with`, or call close() where its owner \

@@ -3,7 +3,7 @@
 use crate::cohorts::{set, sort};
 use crate::maker::Maker;
 use memshed_analysis::{Cohorts, Finding, FindingKind, findings};
-use memshed_heap::{Label, LabelKind, MemoryPart, NativeKind, NativeUse, ObjectId, RootKind};
+use memshed_heap::{Code, Label, LabelKind, MemoryPart, NativeKind, NativeUse, ObjectId, RootKind};
 
 /// The findings after so many looks, a second apart, at heaps that `make` fills; it is given the
 /// look's number and a module `app`.
@@ -107,6 +107,32 @@ fn what_two_containers_keep_of_the_same_is_one_finding() {
         "{}",
         found[0].title
     );
+}
+
+#[test]
+fn a_finalizer_that_puts_objects_back_is_told() {
+    for (method, told) in [("append", true), ("remove", false)] {
+        let found = watch(8, |look, module, maker| {
+            let pool = maker.in_dict(module, "POOL", "list");
+            let code = maker.object("code");
+            fill(maker, pool, "app.Buffer", (0..20 * (look + 1)).collect());
+            let names = ["POOL", method].map(|name| maker.string(name));
+            let code = Code {
+                object: code,
+                name: maker.string("Buffer.__del__"),
+                file: maker.string("/srv/app.py"),
+                line: 12,
+                mentions: names.to_vec(),
+                free: Vec::new(),
+            };
+            maker.heap.code.push(code);
+        });
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let why = "the finalizer Buffer.__del__() puts objects back";
+        assert_eq!(found[0].evidence[0].starts_with(why), told, "{found:#?}");
+        assert_eq!(found[0].fix.starts_with("Let Buffer.__del__() not"), told);
+        assert_eq!(found[0].locations[0].line, 12);
+    }
 }
 
 /// Chunks of one size that nobody points at.

@@ -2,7 +2,7 @@
 //!
 //! The directory holds `objects`, `edges` (optional), `types`, `strings`, `roots`, `pools`,
 //! `blocks`, `sparse_parts`, `code`, `mentions`, `stacks`, `native`, `native_pointers`,
-//! `outer_references`, `duplicates`, `fill`, `process` (one row), `generations`, `caches`, `memory` and
+//! `outer_references`, `duplicates`, `fill`, `libraries`, `process` (one row), `generations`, `caches`, `memory` and
 //! `problems`, each as `NAME.parquet`, and a manifest, `snapshot.json`, with the format version, and rows, bytes and
 //! checksum of each table. Ids are row numbers: `edges.source`, `edges.target`, `roots.object`
 //! and `objects.holder` are values of `objects.object_id`; `objects.type_id` one of

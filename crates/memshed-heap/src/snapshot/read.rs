@@ -295,7 +295,12 @@ impl Source<'_> {
             .scan(|batch| native::read_duplicates(batch, objects, duplicates))?;
         let (types, fill) = (heap.types.len() as u64, &mut heap.fill);
         self.open(Table::Fill)?
-            .scan(|batch| native::read_fill(batch, objects, types, fill))
+            .scan(|batch| native::read_fill(batch, objects, types, fill))?;
+        let (strings, libraries) = (&mut heap.strings, &mut heap.libraries);
+        self.open(Table::Libraries)?.scan(|batch| {
+            libraries.extend(batch.texts("path")?.map(|path| strings.intern(path)));
+            Ok(())
+        })
     }
 
     fn values(&self, heap: &mut Heap) -> Result<(), SnapshotError> {

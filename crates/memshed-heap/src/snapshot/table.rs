@@ -38,6 +38,8 @@ pub(super) enum Table {
     Duplicates,
     /// How full containers are.
     Fill,
+    /// The libraries that are loaded.
+    Libraries,
     Process,
     Generations,
     Caches,
@@ -217,6 +219,8 @@ const FILL: &[Column] = &[
     column("spare_bytes", Long),
     column("emptiest", Int),
 ];
+// The program and the libraries that it has loaded.
+const LIBRARIES: &[Column] = &[column("path", Text)];
 // One row: the process, how it was looked at, its collector's switches, its pools in sum.
 const PROCESS: &[Column] = &[
     column("pid", Int),
@@ -296,7 +300,7 @@ const PROBLEMS: &[Column] = &[
 
 impl Table {
     /// All tables, in the order in which they are documented.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 23] = [
         Table::Objects,
         Table::Edges,
         Table::Types,
@@ -313,6 +317,7 @@ impl Table {
         Table::OuterReferences,
         Table::Duplicates,
         Table::Fill,
+        Table::Libraries,
         Table::Process,
         Table::Generations,
         Table::Caches,
@@ -349,6 +354,7 @@ impl Table {
             Table::OuterReferences => ("outer_references", OUTER_REFERENCES),
             Table::Duplicates => ("duplicates", DUPLICATES),
             Table::Fill => ("fill", FILL),
+            Table::Libraries => ("libraries", LIBRARIES),
             Table::Process => ("process", PROCESS),
             Table::Generations => ("generations", GENERATIONS),
             Table::Caches => ("caches", CACHES),

@@ -134,6 +134,10 @@ impl SnapshotWriter {
             table.write(native::duplicates(&heap.duplicates))
         })?;
         self.table(Table::Fill, |table| table.write(native::fill(&heap.fill)))?;
+        self.table(Table::Libraries, |table| {
+            let paths = heap.libraries.iter().map(|&path| heap.strings.get(path));
+            table.write(vec![texts(paths)])
+        })?;
         self.table(Table::Process, |table| table.write(facts::process(heap)))?;
         self.table(Table::Generations, |table| {
             table.write(facts::generations(&heap.gc))

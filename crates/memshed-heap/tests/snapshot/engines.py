@@ -20,7 +20,7 @@ def table(name):
 
 
 names = sorted(n[:-8] for n in os.listdir(snapshot) if n.endswith(".parquet"))
-assert len(names) == 22, names
+assert len(names) == 23, names
 
 database = duckdb.connect()
 

@@ -104,6 +104,7 @@ pub fn heap() -> impl Strategy<Value = Heap> {
                 count: line.into(),
                 bytes: u64::from(row) << 40,
             });
+            heap.libraries.push(string(line));
             heap.fill.push(Fill {
                 type_id: heap.objects.type_id[object(row).0 as usize],
                 containers: line.into(),
@@ -340,6 +341,11 @@ pub fn assert_same(found: &Heap, expected: &Heap) {
     assert_eq!(found.outer_references, expected.outer_references);
     assert_eq!(found.duplicates, expected.duplicates);
     assert_eq!(found.fill, expected.fill);
+    let paths = |heap: &Heap| -> Vec<String> {
+        let paths = heap.libraries.iter().map(|&path| heap.strings.get(path));
+        paths.map(str::to_owned).collect()
+    };
+    assert_eq!(paths(found), paths(expected));
     assert_eq!(found.types, expected.types);
     assert_eq!(found.roots, expected.roots);
     assert_eq!(found.names, expected.names);
@@ -504,6 +510,7 @@ fn explanations(heap: &mut Heap, names: &[StringId]) {
         count: 5,
         bytes: 400,
     });
+    heap.libraries = vec![names[2], names[1]];
     heap.fill.push(Fill {
         type_id: TypeId(0),
         containers: 3,

@@ -22,7 +22,7 @@ fn only_the_owner_may_read() {
         assert_eq!(mode(&entry.expect("an entry").path()), 0o600);
         files += 1;
     }
-    assert_eq!(files, 23);
+    assert_eq!(files, 24);
     assert_eq!(scratch.list(), ["snap"]);
 }
 
