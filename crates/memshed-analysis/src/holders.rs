@@ -95,20 +95,24 @@ const WRITTEN: usize = 20;
 
 /// What holds `object`: the way there along the column of holders.
 pub fn holder_path(heap: &Heap, object: ObjectId) -> HolderPath {
-    match climb(heap, object) {
-        Some((steps, first)) => {
-            let first = start(heap, first);
-            match suspended(heap, &first, &steps) {
-                Some((first, rest)) => path(heap, first, rest),
-                None => path(heap, first, &steps),
-            }
-        }
-        None => HolderPath {
+    let Some((steps, first)) = climb(heap, object) else {
+        return HolderPath {
             start: Start::Nowhere,
             segments: Vec::new(),
             length: 0,
-        },
+        };
+    };
+    let first = start(heap, first);
+    match suspended(heap, &first, &steps) {
+        Some((first, rest)) => path(heap, first, rest),
+        None => path(heap, first, &steps),
     }
+}
+
+/// How its holder holds `object`.
+pub(crate) fn last_hop(heap: &Heap, object: ObjectId) -> Option<Hop> {
+    let (steps, _) = climb(heap, object)?;
+    collapse(heap, &steps).last().map(|&step| hop(heap, step))
 }
 
 /// The path that leads from `start` along `steps`, with what is long shortened.
@@ -200,10 +204,13 @@ fn suspended<'s>(heap: &Heap, first: &Start, steps: &'s [Step]) -> Option<(Start
         return None;
     }
     let mut last = steps.iter().enumerate().rev();
-    let is_local = |step: &Step| step.label.kind() == LabelKind::Local;
-    let (at, step) = last.find(|(_, step)| is_local(step))?;
+    let (at, step, code) = last.find_map(|(at, step)| {
+        let before = at.checked_sub(1).and_then(|before| steps.get(before));
+        let is_local = step.label.kind() == LabelKind::Local;
+        let code = is_local.then(|| waiting_code(heap, step.source, before))??;
+        Some((at, step, code))
+    })?;
     let variable = heap.strings.get(step.label.name()?);
-    let code = code_of(heap, step.source)?;
     let file = heap.strings.get(code.file).rsplit('/').next()?;
     let function = heap.strings.get(code.name);
     let start = Start::Root {
@@ -217,10 +224,13 @@ fn suspended<'s>(heap: &Heap, first: &Start, steps: &'s [Step]) -> Option<(Start
     Some((start, &steps[at + 1..]))
 }
 
-/// The code of a frame, generator or coroutine.
-fn code_of(heap: &Heap, suspended: ObjectId) -> Option<&Code> {
-    let (_, code) = edges_of(heap, suspended)?
-        .find(|&(label, _)| is_field(heap, label, "gi_code") || is_field(heap, label, "f_code"))?;
+/// The code of a generator or coroutine, or of the frame that one has, up to 3.10, if `before` leads
+/// from it: other frames are of functions that were left.
+fn waiting_code<'h>(heap: &'h Heap, function: ObjectId, before: Option<&Step>) -> Option<&'h Code> {
+    let is_its_frame = before.is_some_and(|step| is_field(heap, step.label, "gi_frame"));
+    let (_, code) = edges_of(heap, function)?.find(|&(label, _)| {
+        is_field(heap, label, "gi_code") || is_its_frame && is_field(heap, label, "f_code")
+    })?;
     let row = heap.code.binary_search_by_key(&code, |one| one.object);
     Some(&heap.code[row.ok()?])
 }

@@ -6,7 +6,7 @@ use super::words::{by_look, in_sentence, items};
 use super::{Confidence, Finding, FindingKind, Location, sources};
 use crate::cohorts::{Cohorts, turns_over};
 use crate::growth::{Place, places};
-use crate::holders::{HolderPath, Hop, holder_path};
+use crate::holders::{HolderPath, Hop, holder_path, last_hop};
 use crate::places::way_to;
 use crate::type_name;
 use crate::units::bytes as amount;
@@ -265,8 +265,7 @@ fn content(heap: &Heap, sample: ObjectId) -> Vec<(String, String)> {
     while at != usize::MAX && way.len() < 64 {
         let (object, up) = below[at];
         if up != usize::MAX {
-            let label = holder_path(heap, object);
-            let hop = label.segments.last().map(|segment| match &segment.hop {
+            let hop = last_hop(heap, object).map(|hop| match hop {
                 Hop::Index(_) | Hop::Entry(_) => Hop::Value.to_string(),
                 hop => hop.to_string(),
             });

@@ -84,6 +84,42 @@ fn what_a_waiting_function_holds_is_called_by_its_variable() {
 }
 
 #[test]
+fn functions_that_were_left_do_not_wait() {
+    let mut m = Maker::default();
+    let app = m.root(RootKind::Module, "app", "module");
+    let error = m.in_dict(app, "LAST", "ValueError");
+    let field = m.named(LabelKind::Field, "__traceback__");
+    let traceback = m.held(error, field, "traceback");
+    let field = m.named(LabelKind::Field, "tb_frame");
+    let frame = m.held(traceback, field, "frame");
+    let local = m.named(LabelKind::Local, "rows");
+    let rows = m.held(frame, local, "list");
+    let code = m.object("code");
+    let own = m.named(LabelKind::Field, "f_code");
+    m.edges_and(&[(frame, own, code)]);
+    let name = m.string("load");
+    m.heap.code.push(Code {
+        object: code,
+        name,
+        file: name,
+        line: 7,
+        mentions: Vec::new(),
+        free: Vec::new(),
+    });
+    let whole = "app.LAST.__traceback__.tb_frame.<local rows>";
+    check(&m.heap, rows, whole);
+    // Of a generator, up to 3.10, it is the frame that has the code.
+    let mut heap = m.heap;
+    let waits = heap.strings.intern("gi_frame");
+    heap.objects.holder_label[frame.0 as usize] = Label::named(LabelKind::Field, waits);
+    check(
+        &heap,
+        rows,
+        "local variable rows of load() (load:7), which waits",
+    );
+}
+
+#[test]
 fn paths_from_frames_closures_and_the_interpreter() {
     let mut m = Maker::default();
     let place = "local variable rows of handle() (app.py:12), thread 140";
