@@ -217,10 +217,10 @@ impl Cohorts {
     }
 
     /// How many objects an object of the heap added last held at each look, if it is as old as the
-    /// first; small changes are left out.
+    /// first, and holds enough now that it has been kept.
     pub fn held(&self, heap: &Heap, object: ObjectId) -> Option<Vec<u32>> {
         let now = *self.held.get(object.0 as usize)?;
-        if self.born(object) > 0 {
+        if self.born(object) > 0 || now < MANY_HELD {
             return None;
         }
         let address = heap.objects.address.get(object.0 as usize);

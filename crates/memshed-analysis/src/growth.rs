@@ -123,8 +123,8 @@ pub struct Place {
     pub containers: u64,
     /// Things added directly.
     pub added: u64,
-    /// How many objects the container held at each look, if it is one and the same since the
-    /// first.
+    /// How many objects the containers held at each look, if all are as old as the first one, and
+    /// hold enough that it is known.
     pub held: Option<Vec<u32>>,
     /// Their types, and how many of each; most first.
     pub added_types: Vec<(String, u64)>,
@@ -483,8 +483,15 @@ impl Place {
     fn join(&mut self, other: Place) {
         self.ages.join(&other.ages);
         self.containers += other.containers;
-        // Of such containers others may have gone.
-        self.held = None;
+        self.held = match (self.held.take(), other.held) {
+            (Some(mut held), Some(others)) => {
+                for (sum, more) in held.iter_mut().zip(others) {
+                    *sum = sum.saturating_add(more);
+                }
+                Some(held)
+            }
+            _ => None,
+        };
         self.added += other.added;
         let mut added: FxHashMap<String, u64> =
             std::mem::take(&mut self.added_types).into_iter().collect();

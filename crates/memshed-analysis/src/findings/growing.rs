@@ -73,25 +73,27 @@ fn is_turnover(cohorts: &Cohorts, place: &Place) -> bool {
     let Some((name, count, _)) = place.types.first() else {
         return false;
     };
-    match &place.held {
-        Some(held) if place.added >= COUNTED => !goes_on(held, &cohorts.times(), place.added),
+    let held = place.held.as_ref().filter(|_| place.added >= COUNTED);
+    let goes_on = held.map(|held| goes_on(held, place.added));
+    match (goes_on, place.containers) {
+        (Some(false), _) => true,
+        (Some(true), 1) => false,
         // What one object has grown by itself has come without others of its kind.
-        _ if place.ages.own() * 2 >= place.ages.total() => false,
+        (None, _) if place.ages.own() * 2 >= place.ages.total() => false,
+        // Of several containers others may have gone, with what they held.
         _ => turns_over(cohorts, name, *count),
     }
 }
 
 /// Whether a container to which so many things were added has come to hold more by that, in the
-/// first half of the `times` (seconds) and in the second, and was never emptied.
-fn goes_on(held: &[u32], times: &[f64], added: u64) -> bool {
+/// first half of the looks and in the second, and was never emptied.
+fn goes_on(held: &[u32], added: u64) -> bool {
     let counts: Vec<f64> = held.iter().map(|&count| count.into()).collect();
     let (Some(&first), Some(&last)) = (counts.first(), counts.last()) else {
         return false;
     };
     let emptied = |pair: &[f64]| pair[1] < pair[0] / 2.0;
-    let half = times.last().copied().unwrap_or(0.0) / 2.0;
-    let middle = times.iter().position(|&at| at >= half).unwrap_or(0);
-    let middle = counts.get(middle).copied().unwrap_or(last);
+    let middle = counts[counts.len() / 2];
     let more = last - first;
     !counts.windows(2).any(emptied)
         && more >= LEAST_MORE * added as f64
