@@ -3,7 +3,7 @@
 use crate::layouts::{self, Layout};
 use crate::problems::Problems;
 use crate::read::Reader;
-use memshed_heap::{Gc, Generation, LongLived};
+use memshed_heap::{Gc, Generation};
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 use rustc_hash::FxHashSet;
 
@@ -148,19 +148,10 @@ impl Interpreter {
             });
         }
         let enabled = reader.i32(gc.add(l.enabled.into()))? != 0;
-        let number = |at: Option<u32>| -> Result<Option<u64>, ReadError> {
-            let value = at.map(|at| reader.i64(gc.add(at.into()))).transpose()?;
-            Ok(value.and_then(|value| u64::try_from(value).ok()))
-        };
-        let survived = number(l.long_lived_total)?;
-        let since = number(l.long_lived_pending)?;
         Ok(Gc {
             enabled,
             generations,
             frozen: objects[3],
-            long_lived: survived
-                .zip(since)
-                .map(|(total, pending)| LongLived { total, pending }),
         })
     }
 }

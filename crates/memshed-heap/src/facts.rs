@@ -100,18 +100,6 @@ pub struct Gc {
     pub generations: Vec<Generation>,
     /// Objects in the permanent generation (`gc.freeze`).
     pub frozen: u64,
-    /// What decides about full collections (Modules/gcmodule.c, `long_lived_total`).
-    pub long_lived: Option<LongLived>,
-}
-
-/// What came into the oldest generation since it was collected: it is collected once that is more
-/// than a quarter of what survived the last time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LongLived {
-    /// Objects that survived the last full collection.
-    pub total: u64,
-    /// Objects that have come since, by surviving younger collections.
-    pub pending: u64,
 }
 
 /// A generation of the garbage collector.

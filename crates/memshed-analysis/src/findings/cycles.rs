@@ -186,7 +186,7 @@ fn evidence(heap: &Heap, cohorts: &Cohorts, group: &CycleGroup, ages: &Ages) -> 
         count,
     } = group.reason
     {
-        evidence.push(next_collection(heap, generation, objects, threshold, count));
+        evidence.push(next_collection(generation, objects, threshold, count));
     }
     if !group.finalizers.is_empty() {
         evidence.push(format!(
@@ -210,13 +210,7 @@ fn evidence(heap: &Heap, cohorts: &Cohorts, group: &CycleGroup, ages: &Ages) -> 
 }
 
 /// When the collector will look at a generation of so many objects.
-fn next_collection(
-    heap: &Heap,
-    generation: u8,
-    objects: u64,
-    threshold: i64,
-    count: i64,
-) -> String {
+fn next_collection(generation: u8, objects: u64, threshold: i64, count: i64) -> String {
     let holds = format!(
         "generation {generation} holds {} objects and is collected ",
         units::count(objects)
@@ -228,16 +222,7 @@ fn next_collection(
             generation - 1
         ),
     };
-    let quarter = match heap.gc.long_lived {
-        Some(of) if generation == 2 => format!(
-            ", and more than a quarter has been added to the {} that survived the last time, with \
-             {} so far",
-            units::count(of.total),
-            units::count(of.pending)
-        ),
-        _ => String::new(),
-    };
-    holds + &times + &quarter
+    holds + &times
 }
 
 /// Where the classes in a cycle are written, as far as their methods tell.

@@ -4,8 +4,8 @@
 use super::file::Batch;
 use super::write::{longs, texts};
 use crate::facts::{
-    Cache, Container, Gc, Generation, LongLived, MemoryPart, Method, Pools, Problem, Process,
-    Releasable, SnapshotInfo,
+    Cache, Container, Gc, Generation, MemoryPart, Method, Pools, Problem, Process, Releasable,
+    SnapshotInfo,
 };
 use crate::heap::{Heap, ObjectId};
 use crate::pools::{BlockKind, BlockUse, SparsePart};
@@ -46,7 +46,6 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         enabled,
         generations: _,
         frozen,
-        long_lived,
     } = &heap.gc;
     let Pools {
         arenas,
@@ -92,8 +91,6 @@ pub(super) fn process(heap: &Heap) -> Vec<ArrayRef> {
         double(*seconds),
         Arc::new(BooleanArray::from(vec![*enabled])),
         long(*frozen),
-        optional_long(long_lived.map(|one| one.total)),
-        optional_long(long_lived.map(|one| one.pending)),
         long(*arenas),
         long(*arena_bytes),
         long(*pools),
@@ -153,16 +150,10 @@ pub(super) fn read_process(batch: &Batch, heap: &mut Heap) -> Result<(), String>
         seconds: row.double("seconds")?,
         problems: Vec::new(),
     };
-    let survived = row.optional_long("gc_long_lived_total")?;
-    let since = row.optional_long("gc_long_lived_pending")?;
-    let long_lived = survived
-        .zip(since)
-        .map(|(total, pending)| LongLived { total, pending });
     heap.gc = Gc {
         enabled: row.bool("gc_enabled")?,
         generations: Vec::new(),
         frozen: row.long("gc_frozen")?,
-        long_lived,
     };
     heap.pools = Pools {
         arenas: row.long("arenas")?,

@@ -247,8 +247,6 @@ const PROCESS: &[Column] = &[
     column("seconds", Double),
     column("gc_enabled", Bool),
     column("gc_frozen", Long),
-    column("gc_long_lived_total", Long).nullable(),
-    column("gc_long_lived_pending", Long).nullable(),
     column("arenas", Long),
     column("arena_bytes", Long),
     column("pools", Long),

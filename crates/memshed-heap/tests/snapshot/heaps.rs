@@ -2,9 +2,9 @@
 
 use memshed_heap::{
     BlockKind, BlockUse, Cache, Call, Code, Container, Duplicate, Edges, Fill, Gc, Generation,
-    Heap, Label, LabelKind, LongLived, MemoryPart, Method, NativeKind, NativeUse, ObjectId,
-    Objects, Pools, Preview, Problem, Process, Releasable, Root, RootKind, Sizes, SnapshotInfo,
-    SparsePart, Stack, StringId, Type, TypeId,
+    Heap, Label, LabelKind, MemoryPart, Method, NativeKind, NativeUse, ObjectId, Objects, Pools,
+    Preview, Problem, Process, Releasable, Root, RootKind, Sizes, SnapshotInfo, SparsePart, Stack,
+    StringId, Type, TypeId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -288,7 +288,6 @@ prop_compose! {
                     uncollectable: signed[3],
                 }; rows],
                 frozen: sizes[9],
-                long_lived: flags[0].then_some(LongLived { total: sizes[2], pending: sizes[3] }),
             },
             pools: Pools {
                 arenas: sizes[10],

@@ -1,7 +1,7 @@
 //! A small heap made by hand: a web shop with a cache that is too large.
 
 use memshed_heap::{
-    Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind, LongLived, MemoryPart, Method,
+    Cache, Container, Edges, Gc, Generation, Heap, Label, LabelKind, MemoryPart, Method,
     NativeKind, NativeUse, ObjectId, Objects, Pools, Problem, Process, Releasable, Root, RootKind,
     SnapshotInfo, Type, TypeId,
 };
@@ -236,10 +236,6 @@ fn gc() -> Gc {
             generation(4, 10, 17, -1),
         ],
         frozen: 1,
-        long_lived: Some(LongLived {
-            total: 4_000,
-            pending: 250,
-        }),
     }
 }
 
