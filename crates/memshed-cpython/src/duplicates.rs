@@ -47,11 +47,7 @@ impl<'m, M: Memory> Duplicates<'_, 'm, M> {
 
     /// The groups of which the most bytes could be saved.
     pub(crate) fn find(&self, objects: &Objects) -> Vec<Duplicate> {
-        let mut starts = vec![0u32];
-        for chunk in 0..self.found.objects.chunk_count() {
-            let count = self.found.objects.chunk(chunk).count() as u32;
-            starts.push(starts.last().copied().unwrap_or(0) + count);
-        }
+        let starts = self.found.chunk_starts();
         let chunks = (0..self.found.objects.chunk_count()).into_par_iter();
         let mut hashes: Vec<(u64, u32)> = chunks
             .flat_map_iter(|chunk| {

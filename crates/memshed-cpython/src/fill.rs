@@ -28,11 +28,7 @@ struct Room {
 
 /// How full the containers of each type are, those first of which most could be spared.
 pub(crate) fn find<M: Memory>(visitor: &Visitor<'_, M>, found: &Found<'_, M>) -> Vec<Fill> {
-    let mut starts = vec![0u32];
-    for chunk in 0..found.objects.chunk_count() {
-        let count = found.objects.chunk(chunk).count() as u32;
-        starts.push(starts.last().copied().unwrap_or(0) + count);
-    }
+    let starts = found.chunk_starts();
     let chunks = (0..found.objects.chunk_count()).into_par_iter();
     let sums = chunks.map(|chunk| {
         let mut sums: FxHashMap<TypeId, (Fill, u64)> = FxHashMap::default();

@@ -34,6 +34,20 @@ pub(crate) struct Found<'m, M: Memory> {
     pub(crate) types: Types<'m, M>,
 }
 
+impl<M: Memory> Found<'_, M> {
+    /// The row of the first object of each chunk of objects.
+    pub(crate) fn chunk_starts(&self) -> Vec<u32> {
+        let chunks = 0..self.objects.chunk_count();
+        let counts = chunks.map(|chunk| self.objects.chunk(chunk).count() as u32);
+        let starts = counts.scan(0, |next, count| {
+            let start = *next;
+            *next += count;
+            Some(start)
+        });
+        starts.collect()
+    }
+}
+
 /// Finds objects.
 pub(crate) struct Marker<'a, 'm, M: Memory> {
     pub(crate) visitor: &'a Visitor<'m, M>,
