@@ -1,0 +1,114 @@
+//! System calls. None of them touches what the kernel keeps to restart an interrupted call (the
+//! thread's `restart_block`): the thread may have been in the middle of one.
+
+use core::arch::asm;
+
+const MADVISE: u64 = 28;
+const SCHED_YIELD: u64 = 24;
+const GETPID: u64 = 39;
+const CLOSE: u64 = 3;
+const RT_SIGPROCMASK: u64 = 14;
+const RT_SIGPENDING: u64 = 127;
+const FUTEX: u64 = 202;
+const CLOCK_GETTIME: u64 = 228;
+const PIDFD_OPEN: u64 = 434;
+const PROCESS_MADVISE: u64 = 440;
+
+const CLOCK_MONOTONIC: u64 = 1;
+const MADV_DONTNEED: u64 = 4;
+/// FUTEX_WAKE of a futex that no other process uses.
+const FUTEX_WAKE_PRIVATE: u64 = 129;
+const SIG_SETMASK: u64 = 2;
+const SIGSET_SIZE: u64 = 8;
+
+/// A system call; an error is a negative number.
+fn call(number: u64, args: [u64; 5]) -> i64 {
+    let result;
+    // SAFETY: what the callers below ask of the kernel touches only memory that they own, or, with
+    // `madvise`, memory whose contents nobody needs.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number => result,
+            in("rdi") args[0],
+            in("rsi") args[1],
+            in("rdx") args[2],
+            in("r10") args[3],
+            in("r8") args[4],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// A range of memory (`struct iovec`).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Range {
+    /// Its first byte.
+    pub start: u64,
+    /// How many bytes it has.
+    pub len: u64,
+}
+
+/// Nanoseconds on the monotonic clock.
+pub fn now() -> u64 {
+    let mut time = [0u64; 2];
+    call(
+        CLOCK_GETTIME,
+        [CLOCK_MONOTONIC, time.as_mut_ptr() as u64, 0, 0, 0],
+    );
+    time[0].wrapping_mul(1_000_000_000).wrapping_add(time[1])
+}
+
+/// Lets other threads run.
+pub fn give_way() {
+    call(SCHED_YIELD, [0; 5]);
+}
+
+/// Wakes one thread that waits for the word at `at`.
+pub fn wake_one(at: u64) {
+    call(FUTEX, [at, FUTEX_WAKE_PRIVATE, 1, 0, 0]);
+}
+
+/// Blocks a set of signals and no others. The set that was blocked before.
+pub fn block_signals(set: u64) -> u64 {
+    let mut old = 0u64;
+    let (new, old_at) = (&raw const set as u64, &raw mut old as u64);
+    call(RT_SIGPROCMASK, [SIG_SETMASK, new, old_at, SIGSET_SIZE, 0]);
+    old
+}
+
+/// The signals that are waiting for the thread.
+pub fn pending_signals() -> u64 {
+    let mut set = 0u64;
+    call(RT_SIGPENDING, [&raw mut set as u64, SIGSET_SIZE, 0, 0, 0]);
+    set
+}
+
+/// The process itself as a descriptor, for [`discard`]; negative where that cannot be had.
+pub fn open_myself() -> i64 {
+    let pid = call(GETPID, [0; 5]);
+    call(PIDFD_OPEN, [pid as u64, 0, 0, 0, 0])
+}
+
+/// Closes a descriptor.
+pub fn close(fd: i64) {
+    call(CLOSE, [fd as u64, 0, 0, 0, 0]);
+}
+
+/// Discards the contents of ranges, of whole pages, in one call (Linux 6.13, of oneself only). How
+/// many bytes, in order; or an error.
+pub fn discard_all(myself: i64, ranges: u64, count: u64) -> i64 {
+    call(
+        PROCESS_MADVISE,
+        [myself as u64, ranges, count, MADV_DONTNEED, 0],
+    )
+}
+
+/// Discards the contents of one range of whole pages. 0, or an error.
+pub fn discard(range: Range) -> i64 {
+    call(MADVISE, [range.start, range.len, MADV_DONTNEED, 0, 0])
+}
