@@ -8,6 +8,9 @@
 //! must leave the process whole if memshed dies at any moment.
 
 pub mod abi;
+mod words;
+
+pub use words::image;
 
 /// The code, as it has to lie in memory, at the start of a page.
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));

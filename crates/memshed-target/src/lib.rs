@@ -4,6 +4,7 @@
 //! This room must not know Python: it hands out bytes and facts of the operating system.
 
 pub mod access;
+mod agent;
 mod cgroup;
 pub mod elf;
 mod error;
@@ -23,6 +24,7 @@ mod status;
 mod still;
 pub mod tracer;
 
+pub use agent::{Agent, Arrival, Journey, Placed, Poke, Pokes, Traveler, Trip};
 pub use cgroup::{GroupLimit, Groups};
 pub use error::TargetError;
 pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};

@@ -449,3 +449,50 @@ pub(crate) fn reap(pid: i32) {
         }
     }
 }
+
+/// Writes `bytes` to `to` in the memory of process `pid`, whose pages have to be writable.
+pub(crate) fn write_process(pid: i32, to: u64, bytes: &[u8]) -> io::Result<()> {
+    write_process_all(pid, &[(to, bytes)])
+}
+
+/// Writes to several places in the memory of process `pid`, in order and in one system call. At
+/// most 1,024.
+pub(crate) fn write_process_all(pid: i32, pieces: &[(u64, &[u8])]) -> io::Result<()> {
+    let local: Vec<libc::iovec> = pieces
+        .iter()
+        .map(|(_, bytes)| libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        })
+        .collect();
+    let remote: Vec<libc::iovec> = pieces
+        .iter()
+        .map(|(to, bytes)| libc::iovec {
+            iov_base: *to as *mut libc::c_void,
+            iov_len: bytes.len(),
+        })
+        .collect();
+    let (count, length) = (
+        pieces.len() as u64,
+        pieces.iter().map(|p| p.1.len()).sum::<usize>(),
+    );
+    // SAFETY: the local pieces are only read; the remote ones are the kernel's to check.
+    let written =
+        unsafe { libc::process_vm_writev(pid, local.as_ptr(), count, remote.as_ptr(), count, 0) };
+    match result(written as i64)? {
+        n if n as usize == length => Ok(()),
+        _ => Err(io::Error::other("not all of it could be written")),
+    }
+}
+
+/// Bytes that XSAVE needs for all that is enabled (Intel's manual, volume 1, 13.2: CPUID leaf 0xd);
+/// `None` where the processor or the system has no XSAVE.
+#[allow(unused_unsafe, reason = "safe from some version of Rust on")]
+pub(crate) fn xsave_size() -> Option<u64> {
+    const OSXSAVE: u32 = 1 << 27;
+    // SAFETY: every 64-bit processor has CPUID, and the leaf is asked for only if it exists.
+    unsafe {
+        let has = std::arch::x86_64::__cpuid(1).ecx & OSXSAVE != 0;
+        has.then(|| u64::from(std::arch::x86_64::__cpuid_count(0xd, 0).ebx))
+    }
+}

@@ -79,6 +79,23 @@ pub(crate) enum Request {
     Fork(FreezeRequest),
     /// Stop, copy again what has been read of the live process, let go.
     Pause(FreezeRequest),
+    /// Copy code into the target, and give it so many bytes of memory to work with.
+    Load {
+        /// The code, in words.
+        image: Vec<u64>,
+        /// Bytes, of whole pages.
+        data: u64,
+    },
+    /// Write words into that memory, from an offset in bytes on.
+    Put { offset: u64, words: Vec<u64> },
+    /// Read so many words of that memory.
+    Get { offset: u64, count: u64 },
+    /// Have a thread run the code.
+    Travel(Journey),
+    /// Change words of the target while it stands still.
+    Poke(Pokes),
+    /// Remove the code.
+    Unload,
     /// Let go of everything.
     Finish,
 }
@@ -89,10 +106,102 @@ pub(crate) enum Answer {
     Live(Vec<Range>),
     Plan(Plan),
     Frozen(Outcome),
+    Loaded(Placed),
+    Words(Vec<u64>),
+    Traveled(Trip),
+    Poked(Trip),
+    /// The code was removed, or (false) is still in use.
+    Unloaded(bool),
+    Stored,
     /// The fork was tried and refused; a pause may do.
     ForkRefused(String),
     Finished(Ending),
     Failed(TargetError),
+}
+
+/// Where code and its memory lie in the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The code.
+    pub image: Range,
+    /// The memory: the first page is the tracer's, and the second begins with the job.
+    pub data: Range,
+}
+
+/// Which thread may be sent on an excursion.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Traveler {
+    /// Any: the job takes no lock, and calls nothing of the process.
+    Anyone,
+    /// One that waits in the kernel, in a call that cannot be part of what the job calls, such as
+    /// an allocator.
+    Blocked {
+        /// The only threads that may be asked; any if empty.
+        threads: Vec<i32>,
+        /// Addresses of locks that it must not be waiting for.
+        not_for: Vec<Range>,
+    },
+}
+
+/// How a thread is sent to a job that has been put into the memory of the agent, and back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Journey {
+    /// Where the code begins, from the start of the image.
+    pub entry: u64,
+    /// Who goes.
+    pub who: Traveler,
+    /// Tests that must hold when the thread has been stopped.
+    pub tests: Vec<WordTest>,
+    /// How long the job may take; a thread that takes longer comes back by itself.
+    pub limit: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arrival {
+    /// The job was run, or was found to be none.
+    Done,
+    /// A test did not hold: nothing was done.
+    BadMoment,
+    /// No thread could be sent: nothing was done.
+    Nobody,
+    /// The job took longer than its limit, and the thread was left to it.
+    Overdue,
+}
+
+/// What an excursion, or a change of words, was like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trip {
+    /// What came of it.
+    pub arrival: Arrival,
+    /// The thread that went; 0 if none did.
+    pub tid: i32,
+    /// From the first thread's stop to the last one's release.
+    pub stopped: Duration,
+}
+
+/// A change of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poke {
+    /// Where it lies.
+    pub addr: RemoteAddr,
+    /// Its size: 4 or 8 bytes.
+    pub size: u8,
+    /// What is put there.
+    pub value: u64,
+    /// Whether its bits are added to those that are there.
+    pub or: bool,
+}
+
+/// Changes to be made while no thread runs, if the tests hold. The last one takes effect.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pokes {
+    /// Tests that must all hold.
+    pub tests: Vec<WordTest>,
+    /// The changes, in order.
+    pub pokes: Vec<Poke>,
+    /// How long the threads may take to stop.
+    pub deadline: Duration,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

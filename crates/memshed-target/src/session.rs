@@ -52,7 +52,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn ask(&self, request: &Request) -> Result<Answer, TargetError> {
+    pub(crate) fn ask(&self, request: &Request) -> Result<Answer, TargetError> {
         let control = lock(&self.control);
         let answer = protocol::send(&control, request).and_then(|()| protocol::receive(&control));
         match answer.map_err(|e| self.lost(&e))? {
@@ -136,7 +136,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A look at one process. As long as it lasts, no other memshed looks at the same process.
 pub struct Session {
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
     memory: File,
 }
 
@@ -271,7 +271,7 @@ impl Session {
     }
 }
 
-fn out_of_turn() -> TargetError {
+pub(crate) fn out_of_turn() -> TargetError {
     TargetError::Tracer("an answer out of turn".into())
 }
 

@@ -24,6 +24,10 @@ pub struct Layout {
     pub static_type: StaticType,
     /// Collector state, `interp.gc`.
     pub gc: Gc,
+    /// The global interpreter lock.
+    pub gil: Gil,
+    /// A ring of functions to be called by a thread that holds the GIL.
+    pub pending_calls: PendingCalls,
     /// One thread's state.
     pub tstate: Tstate,
     /// One entry of the stack of handled exceptions.

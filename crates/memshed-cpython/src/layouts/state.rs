@@ -75,6 +75,8 @@ pub struct Runtime {
     pub faulthandler_file: Option<u32>,
     /// The same of `dump_traceback_later`. `offsetof(_PyRuntimeState, faulthandler.thread.file)`.
     pub faulthandler_later_file: Option<u32>,
+    /// `offsetof(_PyRuntimeState, ceval.gil)`.
+    pub ceval_gil: Option<u32>,
     /// `offsetof(_PyRuntimeState, ceval.pending_mainthread)`.
     pub ceval_pending_mainthread: Option<u32>,
 }
@@ -169,6 +171,9 @@ impl Runtime {
         if let Some(field) = &mut self.faulthandler_later_file {
             see("faulthandler_later_file", field);
         }
+        if let Some(field) = &mut self.ceval_gil {
+            see("ceval_gil", field);
+        }
         if let Some(field) = &mut self.ceval_pending_mainthread {
             see("ceval_pending_mainthread", field);
         }
@@ -254,6 +259,8 @@ pub struct Interp {
     pub ceval: u32,
     /// `offsetof(PyInterpreterState, ceval.pending)`.
     pub ceval_pending: u32,
+    /// An `int` that is not 0 if there is something to do between two instructions. `offsetof(PyInterpreterState, ceval.eval_breaker)`.
+    pub ceval_eval_breaker: Option<u32>,
     /// `offsetof(PyInterpreterState, ceval.gil)`.
     pub ceval_gil: Option<u32>,
     /// `offsetof(PyInterpreterState, _gil)`.
@@ -372,6 +379,9 @@ impl Interp {
         }
         see("ceval", &mut self.ceval);
         see("ceval_pending", &mut self.ceval_pending);
+        if let Some(field) = &mut self.ceval_eval_breaker {
+            see("ceval_eval_breaker", field);
+        }
         if let Some(field) = &mut self.ceval_gil {
             see("ceval_gil", field);
         }
@@ -665,6 +675,71 @@ impl Gc {
     }
 }
 
+/// The global interpreter lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gil {
+    /// An `int`: 1 while a thread holds the GIL. Written under `mutex` only. `offsetof(struct _gil_runtime_state, locked)`.
+    pub locked: u32,
+    /// A `pthread_mutex_t`. `offsetof(struct _gil_runtime_state, mutex)`.
+    pub mutex: u32,
+}
+
+#[cfg(test)]
+impl Gil {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        see("locked", &mut self.locked);
+        see("mutex", &mut self.mutex);
+    }
+}
+
+/// A ring of functions to be called by a thread that holds the GIL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingCalls {
+    /// Pointer to a `sem_t`, whose value is 1 if nobody holds the lock. `offsetof(struct _pending_calls, lock)`.
+    pub lock: Option<u32>,
+    /// A byte, 0 if nobody holds it. `offsetof(struct _pending_calls, mutex)`.
+    pub mutex: Option<u32>,
+    /// `offsetof(struct _pending_calls, calls_to_do)`.
+    pub calls_to_do: Option<u32>,
+    /// `offsetof(struct _pending_calls, npending)`.
+    pub npending: Option<u32>,
+    /// `offsetof(struct _pending_calls, calls)`.
+    pub calls: u32,
+    /// `sizeof(((struct _pending_calls*)0)->calls) / sizeof(((struct _pending_calls*)0)->calls[0])`.
+    pub calls_count: u32,
+    /// `sizeof(((struct _pending_calls*)0)->calls[0])`.
+    pub calls_stride: u32,
+    /// `offsetof(struct _pending_calls, first)`.
+    pub first: u32,
+    /// Where the next one is put. `offsetof(struct _pending_calls, next)`.
+    pub next: u32,
+}
+
+#[cfg(test)]
+impl PendingCalls {
+    #[allow(dead_code)]
+    pub(crate) fn each(&mut self, see: &mut dyn FnMut(&'static str, &mut u32)) {
+        if let Some(field) = &mut self.lock {
+            see("lock", field);
+        }
+        if let Some(field) = &mut self.mutex {
+            see("mutex", field);
+        }
+        if let Some(field) = &mut self.calls_to_do {
+            see("calls_to_do", field);
+        }
+        if let Some(field) = &mut self.npending {
+            see("npending", field);
+        }
+        see("calls", &mut self.calls);
+        see("calls_count", &mut self.calls_count);
+        see("calls_stride", &mut self.calls_stride);
+        see("first", &mut self.first);
+        see("next", &mut self.next);
+    }
+}
+
 /// One thread's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tstate {
@@ -680,6 +755,10 @@ pub struct Tstate {
     pub interp: u32,
     /// `offsetof(PyThreadState, _status)`.
     pub status: Option<u32>,
+    /// A word whose bits say what there is to do between two instructions. `offsetof(PyThreadState, eval_breaker)`.
+    pub eval_breaker: Option<u32>,
+    /// The bit of `eval_breaker` for pending calls. `_PY_CALLS_TO_DO_BIT`.
+    pub calls_to_do_bit: Option<u32>,
     /// `offsetof(PyThreadState, thread_id)`.
     pub thread_id: u32,
     /// `offsetof(PyThreadState, native_thread_id)`.
@@ -753,6 +832,12 @@ impl Tstate {
         see("interp", &mut self.interp);
         if let Some(field) = &mut self.status {
             see("status", field);
+        }
+        if let Some(field) = &mut self.eval_breaker {
+            see("eval_breaker", field);
+        }
+        if let Some(field) = &mut self.calls_to_do_bit {
+            see("calls_to_do_bit", field);
         }
         see("thread_id", &mut self.thread_id);
         if let Some(field) = &mut self.native_thread_id {

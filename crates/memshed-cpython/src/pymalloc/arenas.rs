@@ -36,6 +36,9 @@ pub(crate) struct Arena {
 pub(crate) struct Arenas {
     list: Vec<Arena>,
     pool_size: u64,
+    /// Where the table of arenas lies, and how long it is; of one interpreter.
+    table: RemoteAddr,
+    table_len: u32,
     /// Bytes that debug hooks put before what a block's owner sees: 0 or
     /// [`DEBUG_PREFIX`](super::DEBUG_PREFIX).
     pub(crate) prefix: u64,
@@ -95,6 +98,8 @@ impl Arenas {
         Ok(Arenas {
             list,
             pool_size,
+            table,
+            table_len: count,
             prefix: 0,
         })
     }
@@ -170,6 +175,16 @@ impl Arenas {
     /// All arenas, in order of address.
     pub(crate) fn list(&self) -> &[Arena] {
         &self.list
+    }
+
+    /// Where the table of arenas lies.
+    pub(crate) fn table(&self) -> RemoteAddr {
+        self.table
+    }
+
+    /// How many entries that table has, used or not.
+    pub(crate) fn table_len(&self) -> u32 {
+        self.table_len
     }
 
     /// Bytes of a pool.

@@ -8,7 +8,7 @@
 mod account;
 mod arenas;
 mod pool;
-mod release;
+pub(crate) mod release;
 mod sample;
 
 pub(crate) use account::{ArenaUse, BlockOwners, PoolAccount};

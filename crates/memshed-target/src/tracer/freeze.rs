@@ -40,7 +40,7 @@ impl From<TargetError> for Failed {
 }
 
 /// Whether all of `tests` hold now. A word that cannot be read passes no test.
-fn holds(pid: i32, tests: &[WordTest]) -> bool {
+pub(super) fn holds(pid: i32, tests: &[WordTest]) -> bool {
     tests.iter().all(|test| {
         let mut word = [0; 8];
         let size = usize::from(test.size).min(8);
@@ -95,7 +95,7 @@ impl Tracer {
             let wanted = Wanted {
                 number: libc::SYS_clone,
                 // No SIGCHLD at its end; were it ever to run, it would crash at its first push.
-                args: [(libc::CLONE_FILES | libc::CLONE_FS) as u64, 8, 0, 0],
+                args: [(libc::CLONE_FILES | libc::CLONE_FS) as u64, 8, 0, 0, 0, 0],
                 suspend_seccomp: facts.seccomp,
                 instruction,
             };
@@ -335,6 +335,8 @@ impl Tracer {
                 0,
                 (libc::__WALL | libc::WNOHANG) as u64,
                 0,
+                0,
+                0,
             ],
             suspend_seccomp: facts.seccomp,
             instruction,
@@ -347,7 +349,7 @@ impl Tracer {
     }
 
     /// A `syscall` instruction in the target's vdso, where there always is one.
-    fn find_syscall_instruction(&self) -> Result<u64, TargetError> {
+    pub(super) fn find_syscall_instruction(&self) -> Result<u64, TargetError> {
         let nowhere =
             || TargetError::Refused("the target has no vdso to call the kernel from".into());
         let maps = read_maps(self.pid)?;

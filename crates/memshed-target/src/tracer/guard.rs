@@ -23,7 +23,7 @@ pub(super) struct Facts {
     page_tables: u64,
     data: u64,
     pub(super) seccomp: bool,
-    may_suspend_seccomp: bool,
+    pub(super) may_suspend_seccomp: bool,
     other_pid_namespace_for_children: bool,
     still: Option<Still>,
 }

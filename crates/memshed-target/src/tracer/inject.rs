@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A system call to make.
 pub(super) struct Wanted {
     pub(super) number: i64,
-    pub(super) args: [u64; 4],
+    pub(super) args: [u64; 6],
     /// Whether to suspend seccomp for it.
     pub(super) suspend_seccomp: bool,
     /// Where a `syscall` instruction lies in the target.
@@ -138,7 +138,7 @@ impl Injected<'_> {
     /// From the start registers to the exit of the call.
     fn run(&mut self, regs: &Registers, wanted: &Wanted) -> Result<Done, TargetError> {
         let gone = |_| TargetError::Exited(self.pid);
-        let [rdi, rsi, rdx, r10] = wanted.args;
+        let [rdi, rsi, rdx, r10, r8, r9] = wanted.args;
         let rax = wanted.number as u64;
         let rip = wanted.instruction;
         let start = Registers {
@@ -147,6 +147,8 @@ impl Injected<'_> {
             rsi,
             rdx,
             r10,
+            r8,
+            r9,
             rip,
             orig_rax: u64::MAX,
             ..*regs

@@ -11,6 +11,7 @@
 //! the target), the thread it was injected into goes on with the wrong registers and most likely
 //! crashes.
 
+mod agent;
 mod calls;
 mod copier;
 mod freeze;
@@ -20,8 +21,10 @@ mod ptrace;
 mod serve;
 mod sleepers;
 mod stop;
+mod travel;
 mod watch;
 
+pub(crate) use agent::JOB;
 pub(crate) use serve::MARKER;
 
 /// Becomes the tracer, and never returns, if this process was started as one. To be called first

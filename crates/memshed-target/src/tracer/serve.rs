@@ -1,5 +1,6 @@
 //! The tracer's main loop: does what the command asks, and cleans up when the command is gone.
 
+use super::agent::Agent;
 use super::copier::Source;
 use super::freeze::{Copy, Failed, read_maps};
 use super::guard;
@@ -50,6 +51,7 @@ pub(super) struct Tracer {
     pub(super) clock: SchedulerClock,
     pub(super) late: Late,
     pub(super) copy: Option<Copy>,
+    pub(super) agent: Option<Agent>,
     control: UnixStream,
     target: OwnedFd,
     /// Held until the end: one memshed per target.
@@ -119,6 +121,7 @@ impl Tracer {
             clock: SchedulerClock::default(),
             late: Late::default(),
             copy: None,
+            agent: None,
             control: control.try_clone().map_err(fail)?,
             target,
             _lock: lock,
@@ -200,7 +203,41 @@ impl Tracer {
                 let ended = !self.target_lives();
                 frozen(outcome.map_err(|e| if ended { self.ended() } else { e }))
             }
+            Request::Load { image, data } => {
+                let placed = self.load(image, *data);
+                self.told(placed.map(Answer::Loaded))
+            }
+            Request::Put { offset, words } => {
+                let stored = self.put(*offset, words);
+                self.told(stored.map(|()| Answer::Stored))
+            }
+            Request::Get { offset, count } => {
+                let words = self.get(*offset, *count);
+                self.told(words.map(Answer::Words))
+            }
+            Request::Travel(journey) => {
+                let trip = self.travel(journey);
+                self.told(trip.map(Answer::Traveled))
+            }
+            Request::Poke(pokes) => {
+                let trip = self.poke(pokes);
+                self.told(trip.map(Answer::Poked))
+            }
+            Request::Unload => {
+                let gone = self.unload();
+                self.told(gone.map(Answer::Unloaded))
+            }
             Request::Finish => Answer::Finished(self.finish()),
+        }
+    }
+
+    /// An answer, or what went wrong: that the target has ended, if it has.
+    fn told(&self, result: Result<Answer, TargetError>) -> Answer {
+        match result {
+            Ok(answer) => answer,
+            Err(TargetError::Execed(pid)) => Answer::Failed(TargetError::Execed(pid)),
+            Err(_) if !self.target_lives() => Answer::Failed(TargetError::Exited(self.pid)),
+            Err(e) => Answer::Failed(e),
         }
     }
 
@@ -239,6 +276,10 @@ impl Tracer {
             && fs::metadata(format!("/proc/{copy}")).is_ok()
         {
             left_behind.get_or_insert(format!("the copy, process {copy}, was not reaped"));
+        }
+        // What is still in use stays, and does no harm.
+        if self.target_lives() {
+            let _ = self.unload();
         }
         let deadline = Deadline::after(LATE_LIMIT);
         while !self.late.is_empty() && !deadline.over() {

@@ -150,6 +150,14 @@ pub(super) struct Held {
     interrupted_at: Instant,
 }
 
+impl Held {
+    /// How long it had been asleep when it was interrupted, if it was and that is known.
+    pub(super) fn slept(&self) -> Option<Duration> {
+        let since = self.asleep_since?;
+        Some(self.interrupted_at.saturating_duration_since(since))
+    }
+}
+
 /// A stop of the target's threads. Dropping it lets go of all of them.
 pub(super) struct Stop<'a> {
     pub(super) pid: i32,
@@ -214,6 +222,40 @@ pub(super) fn survey(
         sleeper.note_since(clock);
     }
     Ok(Survey { asleep, chosen })
+}
+
+impl Survey {
+    /// Whether a thread is to be left asleep.
+    pub(super) fn leaves_asleep(&self, tid: i32) -> bool {
+        self.asleep.iter().any(|s| s.tid == tid)
+    }
+
+    /// Chooses, among those to be left asleep, the best to be woken after all.
+    pub(super) fn choose(
+        &mut self,
+        clock: &mut SchedulerClock,
+        may: impl Fn(&Sleeper) -> bool,
+    ) -> Option<i32> {
+        let able = |s: &&Sleeper| !s.uninterruptible && may(s);
+        let best = self
+            .asleep
+            .iter()
+            .filter(able)
+            .min_by_key(|s| s.reluctance())?
+            .tid;
+        let at = self.asleep.iter().position(|s| s.tid == best)?;
+        let mut chosen = self.asleep.swap_remove(at);
+        chosen.note_since(clock);
+        self.chosen = Some(chosen);
+        Some(best)
+    }
+}
+
+/// Whether signals are sent to this thread that others would get while it is stopped: it is the
+/// first, or has children.
+pub(super) fn will_be_missed(pid: i32, tid: i32) -> bool {
+    let path = format!("/proc/{pid}/task/{tid}/children");
+    tid == pid || fs::read_to_string(path).is_ok_and(|c| !c.trim().is_empty())
 }
 
 /// A thread that ran although it was thought asleep.
@@ -387,13 +429,14 @@ impl<'a> Stop<'a> {
     /// Stops one thread only, one that nobody will miss if possible: not the first thread nor one
     /// with children, who are sent signals that the others would get instead.
     pub(super) fn stop_one(&mut self) -> Result<(), TargetError> {
-        let busy = |tid: &i32| {
-            let path = format!("/proc/{}/task/{tid}/children", self.pid);
-            *tid == self.pid || fs::read_to_string(path).is_ok_and(|c| !c.trim().is_empty())
-        };
         let mut tids = threads(self.pid)?;
-        tids.sort_by_cached_key(busy);
-        for tid in tids {
+        tids.sort_by_cached_key(|&tid| will_be_missed(self.pid, tid));
+        self.stop_first_of(&tids)
+    }
+
+    /// Stops the first of `tids` that can be stopped and is not one to be left asleep.
+    pub(super) fn stop_first_of(&mut self, tids: &[i32]) -> Result<(), TargetError> {
+        for &tid in tids {
             if self.knows(tid) || self.attach(tid).is_err() {
                 continue;
             }
@@ -529,8 +572,7 @@ impl<'a> Stop<'a> {
                 self.late.0.push(held.tid);
                 continue;
             };
-            let slept = held.asleep_since;
-            let slept = slept.map(|s| held.interrupted_at.saturating_duration_since(s));
+            let slept = held.slept();
             let prolonged = release_with(self.pid, held.tid, event, held.regs.as_ref(), slept);
             self.prolonged += u32::from(prolonged);
         }

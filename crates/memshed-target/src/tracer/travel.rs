@@ -1,0 +1,347 @@
+//! Sending a thread to the agent and back.
+//!
+//! One thread is stopped, given the registers with which the agent's code begins, and let run. When
+//! the job is done it waits; it is stopped again, and its registers and signals are put back as they
+//! were, so that the kernel restarts the call that it was found in. Should this process die
+//! meanwhile, the thread goes back by itself (`memshed_agent::abi::Excursion`).
+
+use super::agent::JOB;
+use super::calls::{self, Call};
+use super::freeze::holds;
+use super::guard;
+use super::ptrace::{self, Event, Registers};
+use super::serve::Tracer;
+use super::sleepers::Sleeper;
+use super::stop::{self, Held, Stop, Survey, wait_for_child};
+use crate::error::TargetError;
+use crate::memory::{Range, RemoteAddr};
+use crate::os::{self, Deadline};
+use crate::protocol::{Arrival, Journey, Placed, Traveler, Trip};
+use memshed_agent::abi::Excursion;
+use std::collections::HashSet;
+use std::fs::File;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long the threads may take to stop.
+const STOP_LIMIT: Duration = Duration::from_millis(500);
+/// How long a thread waits to be put back before it goes by itself.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often a thread is looked at that is under way.
+const LOOK: Duration = Duration::from_micros(100);
+/// How long a stop of the traveler may take.
+const CATCH_LIMIT: Duration = Duration::from_secs(5);
+/// Room that the agent must leave: the place of a return address below the red zone.
+const BELOW: u64 = 136;
+/// Interrupts enabled, and nothing else set.
+const PLAIN_FLAGS: u64 = 0x202;
+
+/// Calls that no allocator makes, and that wait for something outside.
+const WAITS: [i64; 19] = [
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_select,
+    libc::SYS_pselect6,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_pause,
+    libc::SYS_restart_syscall,
+];
+
+/// Whether a thread in this call may be sent on a journey for which it has to be blocked. A
+/// restarted call was one of `poll`, `nanosleep` and `futex`; which one is not known.
+fn may_leave(number: i64, args: [u64; 6], not_for: &[Range]) -> bool {
+    match number {
+        libc::SYS_futex => !not_for
+            .iter()
+            .any(|lock| lock.contains(RemoteAddr(args[0]))),
+        libc::SYS_restart_syscall => not_for.is_empty(),
+        number => WAITS.contains(&number),
+    }
+}
+
+impl Traveler {
+    fn allows(&self, tid: i32) -> bool {
+        match self {
+            Traveler::Anyone => true,
+            Traveler::Blocked { threads, .. } => threads.is_empty() || threads.contains(&tid),
+        }
+    }
+
+    fn allows_in(&self, call: Option<&Call>) -> bool {
+        match self {
+            Traveler::Anyone => true,
+            Traveler::Blocked { not_for, .. } => {
+                call.is_some_and(|call| may_leave(call.number, call.args, not_for))
+            }
+        }
+    }
+
+    /// Whether the thread with these registers may go.
+    fn allows_with(&self, regs: &Registers) -> bool {
+        let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
+        let call = Call {
+            number: regs.orig_rax as i64,
+            args,
+        };
+        let waiting = calls::will_restart(regs) || calls::was_interrupted(regs);
+        matches!(self, Traveler::Anyone) || waiting && self.allows_in(Some(&call))
+    }
+}
+
+impl Tracer {
+    /// Sends a thread to the job that lies in the agent's memory.
+    pub(super) fn travel(&mut self, journey: &Journey) -> Result<Trip, TargetError> {
+        let placed = self.agent()?.placed;
+        let mut survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+        let mut order = candidates(self.pid, &journey.who, &survey)?;
+        if order.is_empty()
+            && let Some(tid) = survey.choose(&mut self.clock, |sleeper| {
+                journey.who.allows(sleeper.tid) && journey.who.allows_in(sleeper.call.as_ref())
+            })
+        {
+            order.push(tid);
+        }
+        let seccomp = guard::Facts::of(self.pid).seccomp;
+        let (pid, events) = (self.pid, &self.events);
+        let mut stop = Stop::new(pid, survey, &mut self.late, events, STOP_LIMIT);
+        stop.stop_first_of(&order)?;
+        let able = stop.best_for_injection().filter(|&at| {
+            let regs = stop.held[at].regs.as_ref();
+            regs.is_some_and(|regs| journey.who.allows_with(regs))
+        });
+        let (arrival, tid) = match able {
+            None => (Arrival::Nobody, 0),
+            Some(_) if !holds(pid, &journey.tests) => (Arrival::BadMoment, 0),
+            Some(at) => {
+                let held = &mut stop.held[at];
+                let tid = held.tid;
+                let mut way = Way {
+                    pid,
+                    tid,
+                    events,
+                    signal: None,
+                };
+                (way.go(held, placed, journey, seccomp)?, tid)
+            }
+        };
+        let stopped = stop.let_go();
+        Ok(Trip {
+            arrival,
+            tid,
+            stopped,
+        })
+    }
+}
+
+/// The threads that may go, the best first: those that sleep in calls that restart by themselves,
+/// then those that run; last those that would be missed.
+fn candidates(pid: i32, who: &Traveler, survey: &Survey) -> Result<Vec<i32>, TargetError> {
+    let mut found = Vec::new();
+    for tid in stop::threads(pid)? {
+        if !who.allows(tid) || survey.leaves_asleep(tid) {
+            continue;
+        }
+        let sleeper = Sleeper::find(pid, tid);
+        let call = sleeper.as_ref().and_then(|s| s.call.as_ref());
+        if who.allows_in(call) {
+            let missed = stop::will_be_missed(pid, tid);
+            found.push((sleeper.is_none(), missed, tid));
+        }
+    }
+    found.sort_unstable();
+    Ok(found.into_iter().map(|(_, _, tid)| tid).collect())
+}
+
+/// A thread on its way.
+struct Way<'a> {
+    pid: i32,
+    tid: i32,
+    events: &'a File,
+    /// A signal that turned up and has to be handed on.
+    signal: Option<i32>,
+}
+
+impl Way<'_> {
+    fn go(
+        &mut self,
+        held: &mut Held,
+        placed: Placed,
+        journey: &Journey,
+        seccomp: bool,
+    ) -> Result<Arrival, TargetError> {
+        let Some(regs) = held.regs else {
+            return Ok(Arrival::Nobody);
+        };
+        let excursion = self.excursion(&regs, held, placed)?;
+        let bytes: Vec<u8> = excursion
+            .words()
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        os::write_process(self.pid, placed.data.start, &bytes)
+            .map_err(|_| TargetError::Exited(self.pid))?;
+        if seccomp {
+            let options = ptrace::WATCH_EXEC | ptrace::SUSPEND_SECCOMP;
+            ptrace::set_options(self.tid, options)
+                .map_err(|e| TargetError::io("PTRACE_SETOPTIONS", &e))?;
+        }
+        let start = Registers {
+            rip: placed.image.start + journey.entry,
+            rdi: placed.data.start,
+            rsp: (regs.rsp - BELOW) & !63,
+            rax: 0,
+            orig_rax: u64::MAX,
+            eflags: PLAIN_FLAGS,
+            ..regs
+        };
+        // From here on the thread finds its way back without us, too.
+        let pid = self.pid;
+        let gone = |_| TargetError::Exited(pid);
+        ptrace::set_registers(self.tid, &start).map_err(gone)?;
+        ptrace::resume(self.tid).map_err(gone)?;
+        let arrived = self.wait_for_arrival(placed, journey.limit)?;
+        let there = self.catch()?;
+        let now = self.read_excursion(placed)?;
+        let left = now.left.load(Ordering::Acquire) != 0;
+        if !arrived || left || !there {
+            // It is under way by itself, and is let go as it is.
+            held.regs = None;
+            held.event = Some(Event::Stopped { group: false });
+            return Ok(match arrived {
+                true => Arrival::Done,
+                false => Arrival::Overdue,
+            });
+        }
+        ptrace::set_registers(self.tid, &regs).map_err(gone)?;
+        ptrace::set_signal_mask(self.tid, now.signals).map_err(gone)?;
+        if seccomp {
+            ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
+        }
+        if let Some(signal) = self.signal {
+            held.event = Some(Event::Signal(signal));
+        }
+        Ok(Arrival::Done)
+    }
+
+    /// What the thread needs to go back by itself.
+    fn excursion(
+        &self,
+        regs: &Registers,
+        held: &Held,
+        placed: Placed,
+    ) -> Result<Excursion, TargetError> {
+        let home = home(self.pid, regs, held);
+        let xsave_size = os::xsave_size().ok_or_else(|| {
+            TargetError::Refused("the processor cannot save its registers (XSAVE)".into())
+        })?;
+        let was_in_call = calls::will_restart(regs) || calls::was_interrupted(regs);
+        let h = &home;
+        Ok(Excursion {
+            job: placed.data.start + JOB,
+            patience_ns: PATIENCE.as_nanos() as u64,
+            xsave_size,
+            registers: [
+                h.r15, h.r14, h.r13, h.r12, h.rbp, h.rbx, h.r11, h.r10, h.r9, h.r8, h.rax, h.rcx,
+                h.rdx, h.rsi, h.rdi,
+            ],
+            flags: h.eflags,
+            stack: h.rsp,
+            instruction: h.rip,
+            interrupted: if was_in_call { regs.rip } else { 0 },
+            ..Excursion::default()
+        })
+    }
+
+    fn read_excursion(&self, placed: Placed) -> Result<Excursion, TargetError> {
+        let mut bytes = vec![0; size_of::<Excursion>()];
+        os::read_process(self.pid, placed.data.start, &mut bytes)
+            .map_err(|_| TargetError::Exited(self.pid))?;
+        let words: Vec<u64> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|chunk| u64::from_le_bytes(*chunk))
+            .collect();
+        Excursion::read(&words).ok_or(TargetError::Exited(self.pid))
+    }
+
+    /// Waits until the job is done. Whether it is.
+    fn wait_for_arrival(&mut self, placed: Placed, limit: Duration) -> Result<bool, TargetError> {
+        let deadline = Deadline::after(limit);
+        loop {
+            if self.read_excursion(placed)?.arrived.load(Ordering::Acquire) != 0 {
+                return Ok(true);
+            }
+            match ptrace::poll_event(self.tid) {
+                Ok(None) => {}
+                Ok(Some((_, event))) => self.carry_on(event)?,
+                Err(_) => return Err(TargetError::Exited(self.pid)),
+            }
+            if deadline.over() {
+                return Ok(false);
+            }
+            wait_for_child(self.events, LOOK);
+        }
+    }
+
+    /// Lets the thread run on after something has stopped it.
+    fn carry_on(&mut self, event: Event) -> Result<(), TargetError> {
+        match event {
+            Event::Ended => return Err(TargetError::Exited(self.pid)),
+            Event::Execed => return Err(TargetError::Execed(self.pid)),
+            Event::Signal(signal) => self.signal = Some(signal),
+            Event::Stopped { .. } | Event::Syscall | Event::Cloned => {}
+        }
+        ptrace::resume(self.tid).map_err(|_| TargetError::Exited(self.pid))
+    }
+
+    /// Stops the thread where it waits. Whether it did stop.
+    fn catch(&mut self) -> Result<bool, TargetError> {
+        let pid = self.pid;
+        let gone = |_| TargetError::Exited(pid);
+        ptrace::interrupt(self.tid).map_err(gone)?;
+        let deadline = Deadline::after(CATCH_LIMIT);
+        loop {
+            match ptrace::poll_event(self.tid).map_err(gone)? {
+                Some((_, Event::Stopped { .. })) => return Ok(true),
+                Some((_, event)) => self.carry_on(event)?,
+                None if deadline.over() => {
+                    return Err(TargetError::Deadline {
+                        what: format!("stopping thread {} again", self.tid),
+                        limit: deadline.limit,
+                    });
+                }
+                None => wait_for_child(self.events, Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+/// The registers with which a thread goes on where it was, as the kernel would have it: its call,
+/// if it was interrupted in one, is made again.
+fn home(pid: i32, regs: &Registers, held: &Held) -> Registers {
+    const ERESTART_RESTARTBLOCK: i64 = -516;
+    if calls::will_restart(regs) {
+        let rax = match regs.rax as i64 {
+            ERESTART_RESTARTBLOCK => libc::SYS_restart_syscall as u64,
+            _ => regs.orig_rax,
+        };
+        let rip = regs.rip - 2;
+        return Registers { rax, rip, ..*regs };
+    }
+    let interrupted = Some(regs).filter(|regs| calls::was_interrupted(regs));
+    let restart = interrupted.and_then(|regs| calls::restart(pid, regs, held.slept()));
+    restart.map_or(*regs, |restart| restart.regs)
+}
