@@ -41,6 +41,8 @@ fn compile(linked: &Path) -> Result<(), Box<dyn Error>> {
         ])
         .args(["-Cforce-unwind-tables=no", "-Cdebug-assertions=off"])
         .args(["-Clink-arg=-nostdlib", "-Clink-arg=-nostartfiles"])
+        // Calls of memcpy and the like are direct: with full RELRO they may go through a table.
+        .arg("-Crelro-level=off")
         // Nothing to be resolved when it is loaded: nobody does that.
         .args(["-Clink-arg=-Wl,-z,defs", "-Clink-arg=-Wl,-Bsymbolic"])
         .args([
@@ -89,6 +91,12 @@ impl Image {
             && let Some((at, _)) = relocations.into_iter().next()
         {
             return Err(format!("the agent has to be relocated, at {at:#x}").into());
+        }
+        for symbol in file.symbols() {
+            let name = symbol.name()?;
+            if name.contains("panicking") || name.contains("rust_begin_unwind") {
+                return Err(format!("the agent can panic: {name}").into());
+            }
         }
         let writable = [".data", ".bss", ".data.rel.ro", ".got"];
         if let Some(name) = writable.into_iter().find(|name| {

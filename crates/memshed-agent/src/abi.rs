@@ -70,7 +70,7 @@ pub struct Job {
 pub struct Shed {
     /// Where the pointer to the array of `arena_object`s lies.
     pub arenas: u64,
-    /// Where the length of that array lies, 32 bits.
+    /// Where the length of that array lies, 32 bits; 0 if unknown: then nothing is retired.
     pub maxarenas: u64,
     /// Where the head of the list of usable arenas lies; 0 if unknown.
     pub usable_arenas: u64,
@@ -109,6 +109,54 @@ pub struct Shed {
     /// The error number of the last that it refused.
     pub error: u64,
 }
+
+/// Where in an `arena_object` its fields are, the same from 3.9 to 3.15.
+pub mod arena_object {
+    /// Bytes of one.
+    pub const SIZE: u64 = 48;
+    /// 64 bits.
+    pub const ADDRESS: u64 = 0;
+    /// 64 bits.
+    pub const POOL_ADDRESS: u64 = 8;
+    /// 32 bits.
+    pub const NFREEPOOLS: u64 = 16;
+    /// 32 bits.
+    pub const NTOTALPOOLS: u64 = 20;
+    /// 64 bits.
+    pub const FREEPOOLS: u64 = 24;
+    /// 64 bits.
+    pub const NEXTARENA: u64 = 32;
+    /// 64 bits.
+    pub const PREVARENA: u64 = 40;
+}
+
+/// Where in a `pool_header` its fields are, the same from 3.9 to 3.15.
+#[allow(dead_code, reason = "what one side does not need, the other may")]
+pub mod pool_header {
+    /// Bytes of one.
+    pub const SIZE: u64 = 48;
+    /// 32 bits.
+    pub const COUNT: u64 = 0;
+    /// 64 bits.
+    pub const FREEBLOCK: u64 = 8;
+    /// 64 bits.
+    pub const NEXTPOOL: u64 = 16;
+    /// 64 bits.
+    pub const PREVPOOL: u64 = 24;
+    /// 32 bits.
+    pub const ARENAINDEX: u64 = 32;
+    /// 32 bits.
+    pub const SZIDX: u64 = 36;
+    /// 32 bits.
+    pub const NEXTOFFSET: u64 = 40;
+    /// 32 bits.
+    pub const MAXNEXTOFFSET: u64 = 44;
+    /// `szidx` of a pool that has to be set up anew whatever it is used for (`DUMMY_SIZE_IDX`).
+    pub const DUMMY_SIZE_IDX: u32 = 0xffff;
+}
+
+/// Bytes between blocks of neighbouring sizes (`ALIGNMENT`).
+pub const ALIGNMENT: u32 = 16;
 
 /// Pages of an arena, 4 KiB each, at most: arenas have up to 2 MiB.
 pub const PAGES: usize = 512;
