@@ -11,7 +11,7 @@ pub fn run(call: &mut Call) -> u32 {
     // SAFETY: memshed looked these up by name in the libraries of this process: `PyGILState_STATE
     // PyGILState_Ensure(void)`, `void PyGILState_Release(PyGILState_STATE)`, `PyThreadState
     // *PyEval_SaveThread(void)`, `void PyEval_RestoreThread(PyThreadState *)`, and the function,
-    // which takes at most four integers or pointers.
+    // which takes at most five integers or pointers.
     unsafe {
         let ensured = match call.ensure {
             0 => 0,
@@ -21,9 +21,9 @@ pub fn run(call: &mut Call) -> u32 {
             0 => 0,
             at => transmute::<u64, extern "C" fn() -> u64>(at)(),
         };
-        let function: extern "C" fn(u64, u64, u64, u64) -> u64 = transmute(call.function);
-        let [a, b, c, d] = call.args;
-        call.result = function(a, b, c, d);
+        let function: extern "C" fn(u64, u64, u64, u64, u64) -> u64 = transmute(call.function);
+        let [a, b, c, d, e] = call.args;
+        call.result = function(a, b, c, d, e);
         if call.save_thread != 0 {
             transmute::<u64, extern "C" fn(u64)>(call.restore_thread)(saved);
         }

@@ -182,10 +182,10 @@ pub struct ArenaPlan {
 /// Calling a function.
 #[repr(C)]
 pub struct Call {
-    /// Where it is: `uint64_t f(uint64_t, uint64_t, uint64_t, uint64_t)`.
+    /// Where it is: `uint64_t f(uint64_t, …)`, with at most five arguments.
     pub function: u64,
     /// Its arguments.
-    pub args: [u64; 4],
+    pub args: [u64; 5],
     /// What it returned.
     pub result: u64,
     /// `PyEval_SaveThread`, called before, to release the GIL; 0 to keep it.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::abi::{ArenaPlan, Call, Excursion, Job, Shed};
+use std::sync::atomic::Ordering;
 
 /// A struct of [`abi`](crate::abi): whole words, without padding, valid for every bit pattern.
 ///
@@ -61,6 +62,12 @@ impl Job {
     #[must_use]
     pub fn read(words: &[u64]) -> Option<Job> {
         read(words)
+    }
+
+    /// A value of [`status`](crate::abi::status).
+    #[must_use]
+    pub fn status(&self) -> u32 {
+        self.status.load(Ordering::Acquire)
     }
 }
 

@@ -152,6 +152,8 @@ pub struct PendingCall {
     pub function: RemoteAddr,
     /// Its argument.
     pub argument: RemoteAddr,
+    /// Where the status of its job lies in the agent's memory, in bytes.
+    pub job: u64,
 }
 
 impl Python {
@@ -262,6 +264,7 @@ impl<M: Memory> Ring<'_, '_, M> {
             tests,
             pokes,
             deadline: STOP_LIMIT,
+            job: call.job,
         }))
     }
 
@@ -307,6 +310,7 @@ impl<M: Memory> Ring<'_, '_, M> {
             tests,
             pokes,
             deadline: STOP_LIMIT,
+            job: call.job,
         }))
     }
 
@@ -380,6 +384,27 @@ impl Python {
     }
 }
 
+impl Python {
+    /// The threads that are known to the interpreter that the process began with, by the numbers
+    /// that they have in their own pid namespace. Up to 3.10 no more than the first one is known.
+    ///
+    /// # Errors
+    /// If the interpreter's state can't be read.
+    pub fn threads<M: Memory>(&self, memory: &M, first: i32) -> Result<Vec<i32>, WalkError> {
+        let interpreters = self.interpreters(memory, &Problems::default())?;
+        let main = interpreters.last().map(|main| main.threads.as_slice());
+        let known = main.unwrap_or_default().iter();
+        let known: Vec<i32> = known
+            .filter_map(|thread| i32::try_from(thread.native_id).ok())
+            .filter(|&id| id > 0)
+            .collect();
+        Ok(match known.is_empty() {
+            true => vec![first],
+            false => known,
+        })
+    }
+}
+
 impl Allocator {
     /// The memory of its arenas, in order of address.
     #[must_use]
@@ -396,8 +421,8 @@ impl Allocator {
     /// The part of a job that says where things are. `length_at`: where the agent finds the length
     /// of the table of arenas if the interpreter does not tell, and what to put there.
     #[must_use]
-    pub fn shed(&self, layout: &Python, length_at: RemoteAddr) -> (Shed, u64) {
-        let l = &layout.layout.obmalloc;
+    pub fn shed(&self, python: &Python, length_at: RemoteAddr) -> (Shed, u64) {
+        let l = &python.layout.obmalloc;
         let maxarenas = match self.maxarenas_at.is_null() {
             true => length_at,
             false => self.maxarenas_at,
@@ -414,12 +439,14 @@ impl Allocator {
         (shed, self.maxarenas.into())
     }
 
-    /// What it holds and could give back, by which pages are resident.
+    /// What it holds and could give back, by which pages are resident. `all`: also of arenas that
+    /// have nothing to give but whole pools.
     pub fn plan<M: Memory>(
         &self,
         python: &Python,
         memory: &M,
         residency: &Residency,
+        all: bool,
     ) -> ReleasePlan {
         memory.prefetch(&self.arenas.ranges());
         let planner = Planner {
@@ -427,6 +454,7 @@ impl Allocator {
             layout: &python.layout,
             residency,
             pool_size: self.arenas.pool_size(),
+            all,
         };
         let parts = self.arenas.list().par_iter();
         let parts: Vec<ReleasePlan> = parts.map(|arena| planner.arena(arena)).collect();
@@ -449,6 +477,7 @@ struct Planner<'a, 'm, M: Memory> {
     layout: &'a Layout,
     residency: &'a Residency,
     pool_size: u64,
+    all: bool,
 }
 
 impl<M: Memory> Planner<'_, '_, M> {
@@ -503,7 +532,7 @@ impl<M: Memory> Planner<'_, '_, M> {
                 set(&mut plan.pools, number);
             }
         }
-        if sum.releasable.total() + sum.free_pool_bytes > 0 {
+        if self.all || sum.releasable.total() > 0 {
             sum.arenas.push(plan);
         }
         sum

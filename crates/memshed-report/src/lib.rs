@@ -13,6 +13,7 @@ mod page;
 mod pins;
 mod plain;
 mod ps;
+mod release;
 mod snapshot;
 mod text;
 mod watch;
@@ -32,6 +33,7 @@ use memshed_analysis::units;
 pub use memshed_analysis::units::{bytes, count, duration, plural, share};
 pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
+pub use release::{MemorySummary, ReleaseStep, ReleaseView, StepName};
 pub use snapshot::SnapshotView;
 pub use watch::{
     CategoryGrowth, Growth, PerHour, Watch, WatchEnd, WatchEvent, WatchLook, WatchMissed,

@@ -202,6 +202,9 @@ pub struct Pokes {
     pub pokes: Vec<Poke>,
     /// How long the threads may take to stop.
     pub deadline: Duration,
+    /// Where the status of the job that the target may run from then on lies in the agent's
+    /// memory, in bytes. The code stays until it says that the job is done.
+    pub job: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -80,6 +80,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Show why something is in memory: what holds it, and what would be freed without that.
     Why(WhyArgs),
+    /// Have a running Python program give memory back to the system.
+    Release(ReleaseArgs),
     /// List Python processes, and whether memshed can look at them.
     Ps,
     /// Check what this machine and a process permit, and what to change where they do not.
@@ -140,6 +142,26 @@ pub struct InspectArgs {
     /// process goes on in it.
     #[arg(long, value_name = "FILE", requires = "every")]
     pub history: Option<PathBuf>,
+}
+
+/// Arguments of `release`.
+#[derive(Args, Debug)]
+pub struct ReleaseArgs {
+    /// A process id, or the name of a Python program.
+    #[arg(value_name = "PID")]
+    pub target: OsString,
+    /// Only say what it would give.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also retire free pools whole: Python's allocator does without them until `--undo`.
+    #[arg(long)]
+    pub hard: bool,
+    /// Give the allocator back what `--hard` has retired, and do nothing else.
+    #[arg(long, conflicts_with_all = ["hard", "collect"])]
+    pub undo: bool,
+    /// Run the garbage collector first. The program waits for it.
+    #[arg(long)]
+    pub collect: bool,
 }
 
 /// Arguments of `snapshot`.

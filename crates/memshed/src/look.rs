@@ -1,14 +1,13 @@
 //! From a process to its heap: freeze, copy, walk.
 
 use crate::error::LookError;
+use crate::open;
 use memshed_analysis::largest_ids;
-use memshed_cpython::{
-    Identity, Phase, Program, Python, Surroundings, Walk, WalkError, WalkOptions, identify,
-};
+use memshed_cpython::{Phase, Program, Python, Surroundings, Walk, WalkError, WalkOptions};
 use memshed_heap::{Container, Heap, Method, Problem, SnapshotInfo};
 use memshed_target::{
     FreezeInfo, FreezeRequest, Frozen, MappingUse, Memory, Process, Range, ReadError, Residency,
-    Session, SessionOptions, TargetError, WordTest, access,
+    Session, SessionOptions, TargetError, WordTest,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,15 +46,8 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         options,
         progress,
     };
-    let process = Process::open(pid).map_err(|error| match error {
-        TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
-        error => look.target_error(error),
-    })?;
-    let access = access::check(&process).map_err(|error| look.target_error(error))?;
-    access
-        .into_result(pid)
-        .map_err(|error| look.target_error(error))?;
-    let program = look.program(&process)?;
+    let process = open::open(pid)?;
+    let program = open::program(&process)?;
 
     look.progress.stage("freezing the process");
     let mut session = Session::start(&process, SessionOptions::default())
@@ -146,29 +138,6 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Where the interpreter's state is.
-    fn program(&self, process: &Process) -> Result<Program, LookError> {
-        let found = identify(process).map_err(|error| self.target_error(error))?;
-        let Some(Identity {
-            implementation,
-            version,
-            program,
-        }) = found
-        else {
-            let exe = process.exe().unwrap_or_default();
-            let executable = exe.display().to_string();
-            return Err(LookError::NotPython {
-                pid: self.pid,
-                executable,
-            });
-        };
-        program.map_err(|why| LookError::Unsupported {
-            pid: self.pid,
-            build: format!("{implementation} {version}").trim_end().to_owned(),
-            why: format!(": {why}"),
-        })
-    }
-
     /// Freezes the process at a moment when no collection runs, if there is one soon.
     fn freeze(
         &self,
@@ -334,42 +303,11 @@ impl Look<'_> {
     }
 
     fn walk_error(&self, error: WalkError) -> LookError {
-        match error {
-            WalkError::Unsupported(why) => LookError::Unsupported {
-                pid: self.pid,
-                build: "a build of CPython".to_owned(),
-                why: format!(": {why}"),
-            },
-            error => LookError::Other {
-                pid: self.pid,
-                what: error.to_string(),
-            },
-        }
+        open::walk_error(self.pid, error)
     }
 
     fn target_error(&self, error: TargetError) -> LookError {
-        let hint = error.hint();
-        match error {
-            TargetError::NoSuchProcess(pid) | TargetError::Exited(pid) => LookError::Gone(pid),
-            TargetError::Denied { pid, reasons, .. } => LookError::NoPermission {
-                pid,
-                why: reasons.join("; "),
-                hint: hint.unwrap_or_else(|| "run memshed as root".to_owned()),
-            },
-            TargetError::StopTooLong {
-                pid,
-                predicted,
-                allowed,
-            } => LookError::StopTooLong {
-                pid,
-                predicted_ms: predicted.as_secs_f64() * 1e3,
-                allowed_ms: allowed.as_secs_f64() * 1e3,
-            },
-            error => LookError::Other {
-                pid: self.pid,
-                what: error.to_string(),
-            },
-        }
+        open::target_error(self.pid, error)
     }
 }
 

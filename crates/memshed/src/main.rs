@@ -9,10 +9,12 @@ mod interrupt;
 mod launch;
 mod look;
 mod obtain;
+mod open;
 mod printer;
 mod proc;
 mod progress;
 mod python;
+mod release;
 mod settings;
 mod target;
 

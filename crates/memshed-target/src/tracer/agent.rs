@@ -29,8 +29,8 @@ const UNLOAD_LIMIT: Duration = Duration::from_secs(1);
 /// Code in the target.
 pub(super) struct Agent {
     pub(super) placed: Placed,
-    /// Whether the target may yet run the job without being sent.
-    pub(super) queued: bool,
+    /// Where the status lies of the job that the target may yet run without being sent.
+    queued: Option<u64>,
 }
 
 impl Tracer {
@@ -61,7 +61,7 @@ impl Tracer {
         };
         self.agent = Some(Agent {
             placed,
-            queued: false,
+            queued: None,
         });
         let written = os::write_process(self.pid, at, &code)
             .map_err(|e| TargetError::io("writing into its memory", &e));
@@ -190,7 +190,7 @@ impl Tracer {
         let stopped = stop.let_go();
         drop(stop);
         if let (Some(agent), Arrival::Done) = (&mut self.agent, arrival) {
-            agent.queued = true;
+            agent.queued = Some(wanted.job);
         }
         Ok(Trip {
             arrival,
@@ -206,7 +206,9 @@ impl Tracer {
         };
         let (placed, queued) = (agent.placed, agent.queued);
         let deadline = Deadline::after(UNLOAD_LIMIT);
-        while queued && !self.job_is_over()? {
+        while let Some(job) = queued
+            && !self.job_is_over(job)?
+        {
             if deadline.over() {
                 return Ok(false);
             }
@@ -247,9 +249,9 @@ impl Tracer {
         Ok(false)
     }
 
-    fn job_is_over(&self) -> Result<bool, TargetError> {
+    fn job_is_over(&self, job: u64) -> Result<bool, TargetError> {
         const STATUS: u64 = offset_of!(Job, status) as u64;
-        let word = self.get(JOB + STATUS, 1)?;
+        let word = self.get(JOB + job + STATUS, 1)?;
         let now = word.first().map_or(0, |word| *word as u32);
         Ok(now != status::WAITING && now != status::RUNNING)
     }

@@ -50,7 +50,7 @@ pub(super) fn holds(pid: i32, tests: &[WordTest]) -> bool {
 }
 
 /// Waits, not for long, until all of `tests` hold.
-fn wait_for_moment(pid: i32, tests: &[WordTest]) {
+pub(super) fn wait_for_moment(pid: i32, tests: &[WordTest]) {
     let deadline = Deadline::after(WAIT_FOR_MOMENT);
     while !holds(pid, tests) && !deadline.over() {
         std::thread::sleep(Duration::from_micros(100));

@@ -7,7 +7,7 @@
 
 use super::agent::JOB;
 use super::calls::{self, Call};
-use super::freeze::holds;
+use super::freeze::{holds, wait_for_moment};
 use super::guard;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
@@ -71,6 +71,15 @@ fn may_leave(number: i64, args: [u64; 6], not_for: &[Range]) -> bool {
     }
 }
 
+impl Trip {
+    /// Nobody was even stopped.
+    const NONE: Trip = Trip {
+        arrival: Arrival::BadMoment,
+        tid: 0,
+        stopped: Duration::ZERO,
+    };
+}
+
 impl Traveler {
     fn allows(&self, tid: i32) -> bool {
         match self {
@@ -104,6 +113,10 @@ impl Tracer {
     /// Sends a thread to the job that lies in the agent's memory.
     pub(super) fn travel(&mut self, journey: &Journey) -> Result<Trip, TargetError> {
         let placed = self.agent()?.placed;
+        wait_for_moment(self.pid, &journey.tests);
+        if !holds(self.pid, &journey.tests) {
+            return Ok(Trip::NONE);
+        }
         let mut survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let mut order = candidates(self.pid, &journey.who, &survey)?;
         if order.is_empty()

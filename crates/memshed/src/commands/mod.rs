@@ -8,6 +8,7 @@ mod inspect;
 mod leaks;
 mod man;
 mod ps;
+mod release;
 mod schema;
 mod snapshot;
 mod watch;
@@ -41,6 +42,7 @@ pub fn run(
         Command::Leaks(args) => leaks::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Why(args) => why::run(args, printer),
+        Command::Release(args) => release::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),

@@ -1,0 +1,299 @@
+//! The agent's memory in a process, and the three ways of having a job done there: by a thread that
+//! is sent while nobody holds the GIL, by one that waits for something and takes the GIL, and
+//! between two instructions of whoever holds it.
+
+use super::Target;
+use crate::error::LookError;
+use memshed_agent::abi::{Call, Job, kind, status};
+use memshed_agent::entries;
+use memshed_cpython::{Allocator, Gil, PendingCall};
+use memshed_target::{Agent, Arrival, Journey, Range, RemoteAddr, Traveler, WordTest};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Where things lie in the agent's memory, in bytes. An excursion runs the first job.
+pub const JOB: u64 = 0;
+/// The job that another job, or a pending call, runs.
+const INNER_JOB: u64 = 1024;
+/// Words that jobs point to.
+pub const WORDS: u64 = 2048;
+/// Room for ranges.
+pub const RANGES: u64 = 4096;
+/// How many.
+pub const RANGES_LEN: u64 = 1024;
+/// Where the rest begins.
+pub const REST: u64 = RANGES + RANGES_LEN * 16;
+
+/// How long a job may take that takes no lock.
+const SHORT: Duration = Duration::from_secs(2);
+/// How long a thread may wait for the GIL.
+const FOR_THE_GIL: Duration = Duration::from_secs(2);
+/// How long a pending call is waited for.
+const PENDING: Duration = Duration::from_secs(2);
+/// How often a pending call is looked at.
+const LOOK: Duration = Duration::from_micros(500);
+/// How often a moment is tried for.
+const ATTEMPTS: u32 = 3;
+
+/// Names of what jobs need of the interpreter.
+pub const FUNCTIONS: [&str; 5] = [
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "PyRun_SimpleString",
+];
+
+/// How a job was done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// The longest stop that it took: while a thread was away, or the GIL not to be had.
+    pub stopped: Duration,
+    /// Time that the process spent on it.
+    pub took: Duration,
+}
+
+/// Why a job was not done.
+pub enum Undone {
+    /// There was no moment for it.
+    NoMoment(String),
+    /// Something went wrong.
+    Failed(LookError),
+}
+
+impl From<LookError> for Undone {
+    fn from(error: LookError) -> Undone {
+        Undone::Failed(error)
+    }
+}
+
+/// The agent in a process.
+pub struct Inside<'a> {
+    pub target: &'a Target,
+    pub agent: Agent<'a>,
+    /// Functions of the process by name.
+    pub functions: &'a HashMap<String, RemoteAddr>,
+}
+
+fn is_zero(addr: RemoteAddr) -> WordTest {
+    WordTest {
+        addr,
+        size: 4,
+        mask: u64::from(u32::MAX),
+        equals: 0,
+    }
+}
+
+impl Inside<'_> {
+    /// The address of a place in the agent's memory.
+    pub fn at(&self, offset: u64) -> RemoteAddr {
+        RemoteAddr(self.agent.memory().start + offset)
+    }
+
+    fn function(&self, name: &str) -> u64 {
+        self.functions.get(name).map_or(0, |at| at.0)
+    }
+
+    pub fn put(&self, offset: u64, words: Vec<u64>) -> Result<(), LookError> {
+        let stored = self.agent.put(offset, words);
+        stored.map_err(|error| self.target.error(error))
+    }
+
+    fn job(&self, offset: u64) -> Result<Job, LookError> {
+        let words = self.agent.get(offset, size_of::<Job>() as u64 / 8);
+        let words = words.map_err(|error| self.target.error(error))?;
+        Job::read(&words).ok_or(LookError::Gone(self.target.pid))
+    }
+
+    /// Does a job that needs the lock `gil`, in whichever way can be had. `job` is the job as it
+    /// has to be done, and is what came of it afterwards.
+    pub fn with_gil(&self, allocator: &Allocator, job: &mut Job) -> Result<Done, Undone> {
+        if let Some(done) = self.while_free(allocator.gil, job)? {
+            return Ok(done);
+        }
+        if let Some(done) = self.by_waiting(allocator.gil, job)? {
+            return Ok(done);
+        }
+        if let Some(done) = self.pending(allocator, job)? {
+            return Ok(done);
+        }
+        Err(Undone::NoMoment(
+            "its threads hold the GIL all the time, and none could be made to help".into(),
+        ))
+    }
+
+    /// By a thread that is sent while nobody holds the GIL.
+    fn while_free(&self, gil: Gil, job: &mut Job) -> Result<Option<Done>, Undone> {
+        for _ in 0..ATTEMPTS {
+            job.gil_locked = gil.locked.0;
+            job.gil_mutex = gil.mutex.0;
+            job.status = status::WAITING.into();
+            self.put(JOB, job.words())?;
+            let journey = Journey {
+                entry: entries::EXCURSION,
+                who: Traveler::Anyone,
+                tests: vec![is_zero(gil.locked), is_zero(gil.mutex)],
+                limit: SHORT,
+            };
+            let trip = self.agent.travel(journey);
+            let trip = trip.map_err(|error| self.target.error(error))?;
+            if trip.arrival == Arrival::Done {
+                let after = self.job(JOB)?;
+                if after.status() != status::BUSY {
+                    *job = after;
+                    let took = Duration::from_nanos(job.took_ns);
+                    let stopped = trip.stopped;
+                    return Ok(Some(Done { stopped, took }));
+                }
+            } else if trip.arrival == Arrival::Overdue {
+                return Err(overdue("a thread that was sent to it"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// By a thread of Python that waits for something outside, and takes the GIL like any other.
+    fn by_waiting(&self, gil: Gil, job: &mut Job) -> Result<Option<Done>, Undone> {
+        let mut outer = Job::new(kind::CALL);
+        outer.call = Call {
+            function: self.agent.code(entries::PENDING).0,
+            args: [self.at(INNER_JOB).0, 0, 0, 0, 0],
+            ensure: self.function("PyGILState_Ensure"),
+            release: self.function("PyGILState_Release"),
+            ..Call::default()
+        };
+        if outer.call.ensure == 0 || outer.call.release == 0 {
+            return Ok(None);
+        }
+        job.gil_locked = 0;
+        job.status = status::WAITING.into();
+        self.put(INNER_JOB, job.words())?;
+        self.put(JOB, outer.words())?;
+        let journey = Journey {
+            entry: entries::EXCURSION,
+            who: Traveler::Blocked {
+                threads: self.target.python_threads()?,
+                not_for: vec![gil.state],
+            },
+            tests: Vec::new(),
+            limit: FOR_THE_GIL,
+        };
+        let trip = self.agent.travel(journey);
+        let trip = trip.map_err(|error| self.target.error(error))?;
+        match trip.arrival {
+            Arrival::Done => {
+                *job = self.job(INNER_JOB)?;
+                // Others wait only while it has the GIL.
+                let took = Duration::from_nanos(job.took_ns);
+                let stopped = took;
+                Ok(Some(Done { stopped, took }))
+            }
+            Arrival::Overdue => Err(overdue("a thread that waits for the GIL")),
+            Arrival::BadMoment | Arrival::Nobody => Ok(None),
+        }
+    }
+
+    /// Between two instructions of whoever holds the GIL.
+    pub fn pending(&self, allocator: &Allocator, job: &mut Job) -> Result<Option<Done>, Undone> {
+        job.gil_locked = 0;
+        job.status = status::WAITING.into();
+        self.put(INNER_JOB, job.words())?;
+        let call = PendingCall {
+            function: self.agent.code(entries::PENDING),
+            argument: self.at(INNER_JOB),
+            job: INNER_JOB,
+        };
+        let mut stopped = Duration::ZERO;
+        for _ in 0..ATTEMPTS {
+            let Some(pokes) = self.target.pending_call(allocator, &call)? else {
+                continue;
+            };
+            let trip = self.agent.poke(pokes);
+            let trip = trip.map_err(|error| self.target.error(error))?;
+            stopped = stopped.max(trip.stopped);
+            if trip.arrival != Arrival::Done {
+                continue;
+            }
+            let began = Instant::now();
+            while began.elapsed() < PENDING {
+                let after = self.job(INNER_JOB)?;
+                if !matches!(after.status(), status::WAITING | status::RUNNING) {
+                    *job = after;
+                    let took = Duration::from_nanos(job.took_ns);
+                    let stopped = stopped.max(took);
+                    return Ok(Some(Done { stopped, took }));
+                }
+                std::thread::sleep(LOOK);
+            }
+            return Err(Undone::NoMoment(
+                "its main thread waits for something and runs no Python; what was asked of it \
+                 will be done when it goes on"
+                    .into(),
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Calls a function of the process that needs no GIL, by a thread that is not in it.
+    pub fn call(
+        &self,
+        function: RemoteAddr,
+        args: [u64; 5],
+        free: Vec<WordTest>,
+        not_for: Vec<Range>,
+        limit: Duration,
+    ) -> Result<(Done, u64), Undone> {
+        for _ in 0..ATTEMPTS {
+            let mut job = Job::new(kind::CALL);
+            job.call = Call {
+                function: function.0,
+                args,
+                ..Call::default()
+            };
+            self.put(JOB, job.words())?;
+            let journey = Journey {
+                entry: entries::EXCURSION,
+                who: Traveler::Blocked {
+                    threads: Vec::new(),
+                    not_for: not_for.clone(),
+                },
+                tests: free.clone(),
+                limit,
+            };
+            let trip = self.agent.travel(journey);
+            let trip = trip.map_err(|error| self.target.error(error))?;
+            match trip.arrival {
+                Arrival::Done => {
+                    let job = self.job(JOB)?;
+                    let took = Duration::from_nanos(job.took_ns);
+                    let stopped = trip.stopped;
+                    return Ok((Done { stopped, took }, job.call.result));
+                }
+                Arrival::Overdue => return Err(overdue("a call within it")),
+                Arrival::BadMoment | Arrival::Nobody => {}
+            }
+        }
+        Err(Undone::NoMoment(
+            "none of its threads waits for something outside".into(),
+        ))
+    }
+
+    /// A job that calls a function with the GIL released around it, for one that holds it.
+    pub fn released(&self, function: RemoteAddr, args: [u64; 5]) -> Job {
+        let mut job = Job::new(kind::CALL);
+        job.call = Call {
+            function: function.0,
+            args,
+            save_thread: self.function("PyEval_SaveThread"),
+            restore_thread: self.function("PyEval_RestoreThread"),
+            ..Call::default()
+        };
+        job
+    }
+}
+
+fn overdue(what: &str) -> Undone {
+    Undone::NoMoment(format!(
+        "{what} takes longer than its limit, and is left to it"
+    ))
+}

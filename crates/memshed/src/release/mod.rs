@@ -1,0 +1,172 @@
+//! Giving memory back to the system, in a process that runs.
+
+mod account;
+mod agent;
+mod pymalloc;
+mod system;
+
+use crate::error::LookError;
+use crate::look::Progress;
+use crate::open;
+use agent::{FUNCTIONS, Inside, REST};
+use memshed_cpython::{Allocator, PendingCall, Program, Python, WalkError};
+use memshed_report::{ReleaseStep, ReleaseView};
+use memshed_target::{
+    Mirror, Pokes, Process, RemoteAddr, Session, SessionOptions, TargetError, elf,
+};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Only say what it would give.
+    pub dry_run: bool,
+    /// Retire free pools whole, too.
+    pub hard: bool,
+    /// Undo that, and nothing else.
+    pub undo: bool,
+    /// Run the collector first.
+    pub collect: bool,
+}
+
+/// A process that is to give memory back.
+pub struct Target {
+    pub pid: i32,
+    process: Process,
+    program: Program,
+    session: Session,
+}
+
+impl Target {
+    /// Opens the process `pid`.
+    pub fn open(pid: i32) -> Result<Target, LookError> {
+        let process = open::open(pid)?;
+        let program = open::program(&process)?;
+        let session = Session::start(&process, SessionOptions::default())
+            .map_err(|error| open::target_error(pid, error))?;
+        Ok(Target {
+            pid,
+            process,
+            program,
+            session,
+        })
+    }
+
+    fn error(&self, error: TargetError) -> LookError {
+        open::target_error(self.pid, error)
+    }
+
+    fn walk_error(&self, error: WalkError) -> LookError {
+        open::walk_error(self.pid, error)
+    }
+
+    /// The interpreter, and its memory as it is while it runs.
+    fn python(&self) -> Result<(Python, Mirror), LookError> {
+        let live = self.session.live().map_err(|error| self.error(error))?;
+        let python = Python::open(self.program.clone(), &live);
+        let python = python.map_err(|error| self.walk_error(error))?;
+        Ok((python, live))
+    }
+
+    /// The threads that the interpreter knows, by our numbers.
+    fn python_threads(&self) -> Result<Vec<i32>, LookError> {
+        let (python, live) = self.python()?;
+        let threads = self.process.threads();
+        let first = threads
+            .iter()
+            .find(|thread| thread.tid == self.pid)
+            .map_or(self.pid, |thread| thread.own_tid);
+        let known = python.threads(&live, first);
+        let known = known.map_err(|error| self.walk_error(error))?;
+        let ours = threads
+            .iter()
+            .filter(|thread| known.contains(&thread.own_tid));
+        Ok(ours.map(|thread| thread.tid).collect())
+    }
+
+    fn pending_call(
+        &self,
+        allocator: &Allocator,
+        call: &PendingCall,
+    ) -> Result<Option<Pokes>, LookError> {
+        let (python, live) = self.python()?;
+        let pokes = python.pending_call(&live, allocator, call);
+        pokes.map_err(|error| self.walk_error(error))
+    }
+
+    /// Functions of the process by name, from the file that holds the interpreter, and from any.
+    fn functions(&self) -> Result<HashMap<String, RemoteAddr>, LookError> {
+        let mappings = self.process.mappings().map_err(|error| self.error(error))?;
+        let mut found = HashMap::new();
+        for module in elf::modules(&mappings) {
+            let holds_runtime = module.range().contains(self.program.runtime);
+            let mut names: Vec<&str> = system::FUNCTIONS.to_vec();
+            if holds_runtime {
+                names.extend(FUNCTIONS);
+            }
+            // A file that is gone or damaged has nothing to offer.
+            if let Ok(symbols) = elf::find_symbols(&self.process, &module, &names) {
+                for (name, at) in symbols {
+                    found.entry(name).or_insert(at);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Has the process give memory back, and says what came of it.
+pub fn release(
+    target: &Target,
+    wanted: Wanted,
+    progress: &dyn Progress,
+) -> Result<ReleaseView, LookError> {
+    let started = Instant::now();
+    progress.stage("looking at what it holds");
+    let before = account::account(target, wanted)?;
+    let functions = target.functions()?;
+    let mut view = ReleaseView::new(target.pid, before.summary());
+    view.dry_run = wanted.dry_run;
+    view.notes.extend(before.notes.iter().cloned());
+    view.steps = before.steps(wanted);
+    if !wanted.dry_run && view.steps.iter().any(ReleaseStep::is_due) {
+        progress.stage("giving memory back");
+        act(target, wanted, &before, &functions, &mut view)?;
+        progress.stage("looking again");
+        view.after = Some(account::account(target, wanted)?.summary());
+    }
+    view.seconds = started.elapsed().as_secs_f64();
+    Ok(view)
+}
+
+/// Does the steps.
+fn act(
+    target: &Target,
+    wanted: Wanted,
+    before: &account::Account,
+    functions: &HashMap<String, RemoteAddr>,
+    view: &mut ReleaseView,
+) -> Result<(), LookError> {
+    let room = REST + before.room();
+    let loaded = target.session.load(&memshed_agent::image(), room);
+    let inside = Inside {
+        target,
+        agent: loaded.map_err(|error| target.error(error))?,
+        functions,
+    };
+    for allocator in &before.allocators {
+        pymalloc::shed(&inside, before, allocator, wanted, view)?;
+    }
+    if !wanted.undo {
+        system::trim(&inside, before, view)?;
+    }
+    let gone = inside.agent.unload();
+    if !gone.map_err(|error| target.error(error))? {
+        view.notes.push(
+            "the code that memshed put into it is still in use there, and stays until it ends"
+                .into(),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Having the system's allocator, or one in its place, give back what it holds: by its own function,
+//! called by a thread that is not within it.
+
+use super::account::Account;
+use super::agent::{Inside, Undone, WORDS};
+use crate::error::LookError;
+use memshed_report::{ReleaseStep, ReleaseView, StepName};
+use memshed_target::{Range, RemoteAddr, WordTest};
+use std::time::Duration;
+
+/// What is looked for in the libraries of a process.
+pub const FUNCTIONS: [&str; 4] = [
+    "malloc_trim",
+    "mallctl",
+    "mi_collect",
+    "MallocExtension_ReleaseFreeMemory",
+];
+
+/// `malloc_trim` takes 100 ms per GB, in one piece.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Purges all arenas (jemalloc(3), `arena.<i>.purge` with `MALLCTL_ARENAS_ALL`).
+const PURGE: &[u8] = b"arena.4096.purge\0";
+
+/// A function to call.
+struct Trim {
+    function: RemoteAddr,
+    args: [u64; 5],
+    /// What must hold: the locks that it takes are free.
+    free: Vec<WordTest>,
+    /// Locks that the caller must not be waiting for.
+    not_for: Vec<Range>,
+}
+
+/// Has the allocator give back what it can.
+pub fn trim(
+    inside: &Inside<'_>,
+    account: &Account,
+    view: &mut ReleaseView,
+) -> Result<(), LookError> {
+    let step = view.steps.iter().find(|step| step.name == StepName::Malloc);
+    if !step.is_some_and(ReleaseStep::is_due) {
+        return Ok(());
+    }
+    let Some(trim) = choose(inside, account, view)? else {
+        return Ok(());
+    };
+    let called = inside.call(trim.function, trim.args, trim.free, trim.not_for, LIMIT);
+    let why = match called {
+        Ok((done, _)) => {
+            view.note_trim(done.took);
+            return Ok(());
+        }
+        Err(Undone::NoMoment(why)) => why,
+        Err(Undone::Failed(error)) => return Err(error),
+    };
+    // A busy program: by whoever holds the GIL, which is released meanwhile.
+    let Some(allocator) = account.allocators.first() else {
+        view.notes.push(format!("malloc's memory: {why}"));
+        return Ok(());
+    };
+    let mut job = inside.released(trim.function, trim.args);
+    match inside.pending(allocator, &mut job) {
+        Ok(Some(done)) => {
+            view.note_trim(done.took);
+            Ok(())
+        }
+        Ok(None) => {
+            view.notes.push(format!("malloc's memory: {why}"));
+            Ok(())
+        }
+        Err(Undone::NoMoment(also)) => {
+            view.notes.push(format!("malloc's memory: {why}; {also}"));
+            Ok(())
+        }
+        Err(Undone::Failed(error)) => Err(error),
+    }
+}
+
+/// Which function, if any is known and worth it.
+fn choose(
+    inside: &Inside<'_>,
+    account: &Account,
+    view: &mut ReleaseView,
+) -> Result<Option<Trim>, LookError> {
+    let function = |name: &str| inside.functions.get(name).copied();
+    if let Some(glibc) = &account.glibc {
+        let Some(function) = function("malloc_trim") else {
+            view.notes
+                .push("malloc's memory: its library has no malloc_trim".into());
+            return Ok(None);
+        };
+        // `mutex` is the first word of `struct malloc_state`.
+        let free = |addr: &RemoteAddr| WordTest {
+            addr: *addr,
+            size: 4,
+            mask: u64::from(u32::MAX),
+            equals: 0,
+        };
+        return Ok(Some(Trim {
+            function,
+            args: [0; 5],
+            free: glibc.locks.iter().map(free).collect(),
+            not_for: Vec::new(),
+        }));
+    }
+    let name = match account.other {
+        Some("jemalloc") => "mallctl",
+        Some("mimalloc") => "mi_collect",
+        Some("tcmalloc") => "MallocExtension_ReleaseFreeMemory",
+        _ => return Ok(None),
+    };
+    let Some(function) = function(name) else {
+        view.notes.push(format!(
+            "malloc's memory: it is another allocator's, which has no {name}"
+        ));
+        return Ok(None);
+    };
+    let args = match account.other {
+        Some("jemalloc") => {
+            inside.put(WORDS + 8, text(PURGE))?;
+            [inside.at(WORDS + 8).0, 0, 0, 0, 0]
+        }
+        Some("mimalloc") => [1, 0, 0, 0, 0],
+        _ => [0; 5],
+    };
+    let everything = Range {
+        start: 0,
+        end: u64::MAX,
+    };
+    Ok(Some(Trim {
+        function,
+        args,
+        free: Vec::new(),
+        // What its locks are is not known.
+        not_for: vec![everything],
+    }))
+}
+
+/// Bytes as words.
+fn text(bytes: &[u8]) -> Vec<u64> {
+    let word = |chunk: &[u8]| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    };
+    bytes.chunks(8).map(word).collect()
+}
