@@ -1,6 +1,7 @@
 //! Where the allocator keeps its state: its table of arenas, and the lists of those with room.
 
 use crate::interpreters::Interpreter;
+use crate::layouts;
 use crate::problems::Problems;
 use crate::python::Python;
 use crate::read::Reader;
@@ -8,6 +9,8 @@ use memshed_target::{Memory, ReadError, RemoteAddr};
 
 /// Size classes: one for every 16 bytes up to 512.
 pub(super) const CLASSES: u32 = 32;
+/// Words between two of the static variables, at most.
+const NEAR: u64 = 16;
 /// More pools than this are no ring.
 const MAX_POOLS: u64 = 1 << 32;
 
@@ -87,15 +90,14 @@ impl Python {
         Ok(Some(state))
     }
 
-    /// Up to 3.11: static variables, in one of the two orders in which compilers lay them out.
+    /// Up to 3.11: static variables, which lie close together, in an order that the compiler chose.
     fn static_state<M: Memory>(
         &self,
         reader: Reader<'_, M>,
         interpreter: &Interpreter,
     ) -> Option<AllocatorState> {
-        let (candidates, count) = self.arenas_variables(reader, interpreter);
+        let (candidates, room) = self.arenas_variables(reader, interpreter);
         let l = &self.layout.obmalloc;
-        let fingers = u64::from(l.arena_size / l.pool_size + 1) * 8;
         let mut state = AllocatorState {
             arenas: *candidates.first()?,
             maxarenas: RemoteAddr::NULL,
@@ -107,63 +109,40 @@ impl Python {
             pool_size: l.pool_size,
             arena_size: l.arena_size,
         };
+        let table = reader.pointer(state.arenas).ok()?;
+        let objects = Objects::read(reader, &self.layout.arena, table, room);
+        let slots = u64::from(l.arena_size / l.pool_size + 1);
         for arenas in candidates {
-            // GCC lays out static variables last to first, others first to last.
-            let backward = [8, 16, 24, 24 + fingers].map(|before| arenas.sub(before));
-            let forward = [8, 16, 24, 32].map(|after| arenas.add(after));
-            for [maxarenas, unused, usable, nfp2lasta] in [backward, forward] {
-                let tried = AllocatorState {
-                    arenas,
-                    maxarenas,
-                    unused_arena_objects: unused,
-                    usable_arenas: usable,
-                    nfp2lasta,
-                    ..state
-                };
-                if self.is_state(reader, &tried, count) {
-                    state = tried;
-                }
-            }
+            let near = [8u64, 16, 24, 32];
+            let near = near.map(|d| [arenas.sub(d), arenas.add(d)]);
+            let near = near.as_flattened();
+            let maxarenas = near.iter().find(|&&at| {
+                // 16 at first, then twice as many each time; malloc rounds up.
+                let said = reader.u32(at).unwrap_or(0);
+                said >= 16 && said.is_power_of_two() && (said..said + 2).contains(&room)
+            });
+            let lists = objects.find_lists(reader, arenas, slots);
+            let (Some(&maxarenas), Some((usable, nfp2lasta))) = (maxarenas, lists) else {
+                continue;
+            };
+            let unused = near.iter().find(|&&at| {
+                let first = reader.pointer(at).unwrap_or_default();
+                objects.get(first) == Some(None)
+            });
+            state = AllocatorState {
+                arenas,
+                maxarenas,
+                unused_arena_objects: unused.copied().unwrap_or_default(),
+                usable_arenas: usable,
+                nfp2lasta,
+                ..state
+            };
+            break;
         }
-        state.usedpools = self.ring_heads(reader, &state).unwrap_or_default();
+        if !state.maxarenas.is_null() {
+            state.usedpools = self.ring_heads(reader, &state).unwrap_or_default();
+        }
         Some(state)
-    }
-
-    /// Whether the variables hold what their names say; the table has room for `count` arenas.
-    fn is_state<M: Memory>(
-        &self,
-        reader: Reader<'_, M>,
-        state: &AllocatorState,
-        count: u32,
-    ) -> bool {
-        let l = &self.layout.arena;
-        let table = reader.pointer(state.arenas).unwrap_or_default();
-        let said = reader.u32(state.maxarenas).unwrap_or(0);
-        // 16 at first, then twice as many each time; malloc rounds up.
-        if said < 16 || !said.is_power_of_two() || !(said..said + 2).contains(&count) {
-            return false;
-        }
-        let address_of = |at: RemoteAddr| {
-            let index = at.0.checked_sub(table.0)?;
-            let valid = index % u64::from(l.size) == 0 && index / u64::from(l.size) < said.into();
-            valid.then(|| reader.u64(at.add(l.address.into())).ok())?
-        };
-        let head = |at: RemoteAddr, used: bool| match reader.pointer(at) {
-            Ok(RemoteAddr::NULL) => true,
-            Ok(first) => address_of(first).is_some_and(|address| (address != 0) == used),
-            Err(_) => false,
-        };
-        let slots = (state.arena_size / state.pool_size) as usize + 1;
-        let Ok(lasts) = reader.pointers(state.nfp2lasta, slots) else {
-            return false;
-        };
-        let mut fingers = lasts.enumerate().filter(|(_, last)| !last.is_null());
-        head(state.unused_arena_objects, false)
-            && head(state.usable_arenas, true)
-            && fingers.all(|(n, last)| {
-                let free = reader.u32(last.add(l.nfreepools.into()));
-                address_of(last).is_some_and(|address| address != 0) && free == Ok(n as u32)
-            })
     }
 
     /// `usedpools`, where the ring of each pool in use that is not full leads.
@@ -194,5 +173,100 @@ impl Python {
                 .ok()?;
         }
         None
+    }
+}
+
+/// The table of arenas, as far as the lists of arenas need it.
+struct Objects {
+    table: RemoteAddr,
+    stride: u64,
+    /// Free pools of each arena, and the one before it on its list; nothing where there is none.
+    arenas: Vec<Option<(u32, RemoteAddr)>>,
+}
+
+impl Objects {
+    fn read<M: Memory>(
+        reader: Reader<'_, M>,
+        l: &layouts::Arena,
+        table: RemoteAddr,
+        room: u32,
+    ) -> Objects {
+        let read = |i: u64| {
+            let at = table.add(i * u64::from(l.size));
+            let address = reader.u64(at.add(l.address.into())).ok()?;
+            let free = reader.u32(at.add(l.nfreepools.into())).ok()?;
+            let before = reader.pointer(at.add(l.prevarena.into())).ok()?;
+            (address != 0).then_some((free, before))
+        };
+        Objects {
+            table,
+            stride: l.size.into(),
+            arenas: (0..room.into()).map(read).collect(),
+        }
+    }
+
+    /// The arena whose object is at `at`, if an object is: its free pools, and the one before it.
+    fn get(&self, at: RemoteAddr) -> Option<Option<(u32, RemoteAddr)>> {
+        let offset = at.0.checked_sub(self.table.0)?;
+        let index = (offset.is_multiple_of(self.stride)).then_some(offset / self.stride)?;
+        self.arenas.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// `usable_arenas` and `nfp2lasta` near `arenas`, where they can't be anything else: the latter,
+    /// with `slots` entries, has one for each number of free pools that an arena has.
+    fn find_lists<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        arenas: RemoteAddr,
+        slots: u64,
+    ) -> Option<(RemoteAddr, RemoteAddr)> {
+        let mut counts: Vec<u32> = self.arenas.iter().flatten().map(|a| a.0).collect();
+        counts.retain(|&free| free > 0);
+        counts.sort_unstable();
+        counts.dedup();
+        let most = counts.last()?;
+        let word = |at: RemoteAddr| reader.pointer(at).unwrap_or_default();
+        let free_of = |at: RemoteAddr| Some(self.get(at)??.0);
+        let is_nfp2lasta = |start: RemoteAddr| {
+            (0..slots as u32).all(|n| {
+                let last = word(start.add(u64::from(n) * 8));
+                match counts.binary_search(&n) {
+                    Ok(_) => free_of(last) == Some(n),
+                    Err(_) => last.is_null(),
+                }
+            })
+        };
+        let first_of = |nfp2lasta: RemoteAddr| {
+            let mut at = word(nfp2lasta.add(u64::from(counts[0]) * 8));
+            for _ in 0..self.arenas.len() {
+                match self.get(at)??.1 {
+                    RemoteAddr::NULL => return Some(at),
+                    before => at = before,
+                }
+            }
+            None
+        };
+        let reach = slots + NEAR;
+        let mut found = (0..2 * reach).filter_map(|i| {
+            let finger = arenas.sub(reach * 8).add(i * 8);
+            // The last entry that is set, and so all others.
+            if free_of(word(finger)) != Some(*most) {
+                return None;
+            }
+            let start = finger.sub(u64::from(*most) * 8);
+            let first = is_nfp2lasta(start).then(|| first_of(start))??;
+            let beside = [
+                start.add(slots * 8),
+                start.sub(8),
+                start.sub(16),
+                start.sub(24),
+            ];
+            let usable = beside
+                .into_iter()
+                .find(|&at| at != arenas && word(at) == first);
+            Some((usable?, start))
+        });
+        let only = found.next()?;
+        found.all(|other| other == only).then_some(only)
     }
 }
