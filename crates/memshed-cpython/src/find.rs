@@ -35,9 +35,10 @@ impl Python {
             (layout.interp.obmalloc, l.arenas, l.maxarenas)
         else {
             let sample = sample(reader, layout, interpreter);
-            let Some((table, count)) = self.vote(reader, &sample) else {
+            let Some((variable, count)) = self.vote(reader, &sample) else {
                 return Ok(Arenas::default());
             };
+            let table = reader.pointer(variable)?;
             return Arenas::read(reader, layout, table, count, problems);
         };
         let state = interpreter.at.add(state.into());
@@ -96,8 +97,25 @@ impl Python {
         Some(sum)
     }
 
+    /// The words of data that may be the static variable `arenas`, up to 3.11: all those that point
+    /// to the table; and how many arenas there is room for.
+    pub(crate) fn arenas_variables<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        interpreter: &Interpreter,
+    ) -> (Vec<RemoteAddr>, u32) {
+        let sample = sample(reader, &self.layout, interpreter);
+        let Some((first, count)) = self.vote(reader, &sample) else {
+            return (Vec::new(), 0);
+        };
+        let table = reader.pointer(first).unwrap_or_default();
+        let all = words(reader, &self.program.data).filter(|&(_, word)| word == table);
+        (all.map(|(at, _)| at).collect(), count)
+    }
+
     /// The static variable `arenas` up to 3.11: a word of data is it if the objects in `sample` find
-    /// their own arenas through it. A pool's header says the number of its arena.
+    /// their own arenas through it. A pool's header says the number of its arena. Where it is, or
+    /// another one that points to the table; and how many arenas there is room for.
     fn vote<M: Memory>(
         &self,
         reader: Reader<'_, M>,
@@ -109,7 +127,7 @@ impl Python {
             u64::from(self.layout.obmalloc.pool_size),
         );
         let head = u64::from(self.layout.gc.head_size);
-        let whole = (arena_size / pool_size) as u32;
+        let whole = arena_size / pool_size;
         let ballot: Vec<(u64, u32)> = sample
             .iter()
             .filter_map(|at| {
@@ -124,12 +142,18 @@ impl Python {
             let at = table.add(u64::from(index) * u64::from(l.size));
             let address = reader.u64(at.add(l.address.into())).unwrap_or(0);
             let pools = reader.u32(at.add(l.ntotalpools.into())).unwrap_or(0);
+            let free = reader.u32(at.add(l.nfreepools.into())).unwrap_or(0);
+            let top = reader.u64(at.add(l.pool_address.into())).unwrap_or(0);
             address != 0
                 && address <= start
-                && start < address.saturating_add(arena_size)
-                && (whole - 1..=whole).contains(&pools)
+                && start < top
+                && top <= address.saturating_add(arena_size)
+                && top % pool_size == 0
+                // Less than fit into it if some were retired.
+                && (1..=whole).contains(&pools.into())
+                && free < pools
         };
-        let table = words(reader, &self.program.data).find(|&table| {
+        let (variable, table) = words(reader, &self.program.data).find(|&(_, table)| {
             // Some of the sample may lie outside of pymalloc's memory.
             let votes = ballot.iter().filter(|v| agrees(table, v)).count();
             votes >= 6 && votes * 4 >= ballot.len() * 3
@@ -142,7 +166,7 @@ impl Python {
             chunk => (chunk & !7).saturating_sub(8),
         };
         let count = (bytes / u64::from(l.size)).min(MAX_ARENAS);
-        Some((table, u32::try_from(count).ok()?))
+        Some((variable, u32::try_from(count).ok()?))
     }
 
     /// The static variable `interned` up to 3.11: a word of data that points to a dictionary whose
@@ -156,7 +180,8 @@ impl Python {
             return None;
         }
         let layout = &self.layout;
-        words(reader, &self.program.data).find(|&at| {
+        let mut pointers = words(reader, &self.program.data).map(|(_, word)| word);
+        pointers.find(|&at| {
             let of = reader
                 .pointer(at.add(layout.object.ob_type.into()))
                 .unwrap_or_default();
@@ -178,20 +203,20 @@ fn is_interned<M: Memory>(reader: Reader<'_, M>, layout: &Layout, at: RemoteAddr
     seen.is_ok() && same
 }
 
-/// The words of `ranges` that could be pointers to allocated memory.
+/// The words of `ranges` that could be pointers to allocated memory, and where each is.
 fn words<'m, M: Memory>(
     reader: Reader<'m, M>,
     ranges: &'m [Range],
-) -> impl Iterator<Item = RemoteAddr> + 'm {
+) -> impl Iterator<Item = (RemoteAddr, RemoteAddr)> + 'm {
     ranges
         .iter()
         .filter_map(move |range| {
-            reader
-                .pointers(RemoteAddr(range.start), (range.len() / 8) as usize)
-                .ok()
+            let start = RemoteAddr(range.start);
+            let words = reader.pointers(start, (range.len() / 8) as usize).ok()?;
+            Some((0..).map(move |i| start.add(8 * i)).zip(words))
         })
         .flatten()
-        .filter(|word| word.0 > 4096 && word.0 % 8 == 0 && word.0 >> 47 == 0)
+        .filter(|(_, word)| word.0 > 4096 && word.0 % 8 == 0 && word.0 >> 47 == 0)
 }
 
 /// Some objects of the collector's lists, the oldest first.

@@ -43,6 +43,7 @@ mod walk;
 
 pub use account::Surroundings;
 pub use identify::{Identity, identify};
+pub use pymalloc::{AllocatorCheck, AllocatorState};
 pub use python::{Program, Python, WalkError, version_text};
 pub use release::{Allocator, Gil, PendingCall, ReleasePlan};
 pub use walk::{Phase, Walk, WalkOptions};

@@ -7,14 +7,18 @@
 
 mod account;
 mod arenas;
+mod check;
 mod pool;
 pub(crate) mod release;
 mod sample;
+mod state;
 
 pub(crate) use account::{ArenaUse, BlockOwners, PoolAccount};
 pub(crate) use arenas::{Arena, Arenas};
+pub use check::AllocatorCheck;
 pub(crate) use pool::{Live, Pool};
 pub(crate) use sample::Sample;
+pub use state::AllocatorState;
 
 /// Bytes of a page, the unit in which memory is given back.
 pub(crate) const PAGE: u64 = 4096;
