@@ -12,7 +12,7 @@ fn main() {
     let program = identity.program.expect("a supported one");
     let memory = Copy::of(&process);
     let python = Python::open(program, &memory).expect("its state");
-    for state in python.allocators(&memory).expect("its interpreters") {
+    for state in python.allocator_states(&memory).expect("its interpreters") {
         let check = state.check(&python, &memory).expect("its arenas");
         println!(
             "{{\"arenas\": {}, \"maxarenas\": {}, \"usable_arenas\": {}, \"nfp2lasta\": {}, \

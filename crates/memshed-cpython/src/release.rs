@@ -7,7 +7,7 @@
 use crate::interpreters::Interpreter;
 use crate::layouts::Layout;
 use crate::problems::Problems;
-use crate::pymalloc::{Arena, Arenas, PAGE, release};
+use crate::pymalloc::{AllocatorState, Arena, Arenas, PAGE, release};
 use crate::python::{Python, WalkError};
 use crate::read::Reader;
 use memshed_agent::abi::{ArenaPlan, PAGES, POOLS, Shed};
@@ -37,14 +37,7 @@ pub struct Allocator {
     pub gil: Gil,
     /// An interpreter that uses it.
     interpreter: RemoteAddr,
-    /// Where the pointer to the table of arenas lies.
-    arenas_at: RemoteAddr,
-    /// Where the table's length lies; null if unknown, as up to 3.11.
-    maxarenas_at: RemoteAddr,
-    /// The table's length.
-    maxarenas: u32,
-    usable_arenas_at: RemoteAddr,
-    nfp2lasta_at: RemoteAddr,
+    state: AllocatorState,
     arenas: Arenas,
 }
 
@@ -80,7 +73,7 @@ impl Python {
             };
             if !list
                 .iter()
-                .any(|known| known.arenas_at == allocator.arenas_at)
+                .any(|known| known.state.arenas == allocator.state.arenas)
             {
                 list.push(allocator);
             }
@@ -136,12 +129,12 @@ impl Python {
                 what: "its lock is not one".to_owned(),
             });
         };
-        let place = self.place(reader, interpreter, &arenas)?;
-        Ok(Some(Allocator {
+        let state = self.allocator_state(reader, interpreter)?;
+        Ok(state.map(|state| Allocator {
             gil,
             interpreter: interpreter.at,
+            state,
             arenas,
-            ..place
         }))
     }
 }
@@ -329,62 +322,6 @@ impl<M: Memory> Ring<'_, '_, M> {
 }
 
 impl Python {
-    /// Where the state of pymalloc is; the rest is filled in by the caller.
-    fn place<M: Memory>(
-        &self,
-        reader: Reader<'_, M>,
-        interpreter: &Interpreter,
-        arenas: &Arenas,
-    ) -> Result<Allocator, WalkError> {
-        let l = &self.layout.obmalloc;
-        let nowhere = Range { start: 0, end: 0 };
-        let mut allocator = Allocator {
-            gil: Gil {
-                state: nowhere,
-                locked: RemoteAddr::NULL,
-                mutex: RemoteAddr::NULL,
-            },
-            interpreter: interpreter.at,
-            arenas_at: RemoteAddr::NULL,
-            maxarenas_at: RemoteAddr::NULL,
-            maxarenas: 0,
-            usable_arenas_at: RemoteAddr::NULL,
-            nfp2lasta_at: RemoteAddr::NULL,
-            arenas: Arenas::default(),
-        };
-        if let (Some(offset), Some(table), Some(count)) =
-            (self.layout.interp.obmalloc, l.arenas, l.maxarenas)
-        {
-            let state = interpreter.at.add(offset.into());
-            let state = match self.minor > 12 {
-                true => reader.pointer(state)?,
-                false => state,
-            };
-            allocator.arenas_at = state.add(table.into());
-            allocator.maxarenas_at = state.add(count.into());
-            allocator.maxarenas = reader.u32(allocator.maxarenas_at)?;
-            if let Some(usable) = l.usable_arenas {
-                allocator.usable_arenas_at = state.add(usable.into());
-                // The next member of `struct _obmalloc_mgmt`.
-                allocator.nfp2lasta_at = allocator.usable_arenas_at.add(8);
-            }
-            return Ok(allocator);
-        }
-        // Static variables: the table's address was found in one of them.
-        let table = arenas.table();
-        let data = self.program.data.iter().copied();
-        let holder = data.into_iter().find_map(|range| {
-            let words = reader.pointers(RemoteAddr(range.start), (range.len() / 8) as usize);
-            let number = words.ok()?.position(|word| word == table)?;
-            Some(RemoteAddr(range.start + number as u64 * 8))
-        });
-        allocator.arenas_at = holder.unwrap_or(RemoteAddr::NULL);
-        allocator.maxarenas = arenas.table_len();
-        Ok(allocator)
-    }
-}
-
-impl Python {
     /// The threads that are known to the interpreter that the process began with, by the numbers
     /// that they have in their own pid namespace. Up to 3.10 no more than the first one is known.
     ///
@@ -415,28 +352,27 @@ impl Allocator {
     /// Whether free pools can be retired: the lists of arenas are known.
     #[must_use]
     pub fn can_retire(&self) -> bool {
-        !self.usable_arenas_at.is_null() && !self.nfp2lasta_at.is_null()
+        !self.state.usable_arenas.is_null() && !self.state.nfp2lasta.is_null()
     }
 
     /// The part of a job that says where things are. `length_at`: where the agent finds the length
     /// of the table of arenas if the interpreter does not tell, and what to put there.
     #[must_use]
-    pub fn shed(&self, python: &Python, length_at: RemoteAddr) -> (Shed, u64) {
-        let l = &python.layout.obmalloc;
-        let maxarenas = match self.maxarenas_at.is_null() {
+    pub fn shed(&self, length_at: RemoteAddr) -> (Shed, u64) {
+        let maxarenas = match self.state.maxarenas.is_null() {
             true => length_at,
-            false => self.maxarenas_at,
+            false => self.state.maxarenas,
         };
         let shed = Shed {
-            arenas: self.arenas_at.0,
+            arenas: self.state.arenas.0,
             maxarenas: maxarenas.0,
-            usable_arenas: self.usable_arenas_at.0,
-            nfp2lasta: self.nfp2lasta_at.0,
-            pool_size: l.pool_size,
-            arena_size: l.arena_size,
+            usable_arenas: self.state.usable_arenas.0,
+            nfp2lasta: self.state.nfp2lasta.0,
+            pool_size: self.state.pool_size,
+            arena_size: self.state.arena_size,
             ..Shed::default()
         };
-        (shed, self.maxarenas.into())
+        (shed, self.arenas.table_len().into())
     }
 
     /// What it holds and could give back, by which pages are resident. `all`: also of arenas that

@@ -36,8 +36,7 @@ pub(crate) struct Arena {
 pub(crate) struct Arenas {
     list: Vec<Arena>,
     pool_size: u64,
-    /// Where the table of arenas lies, and how long it is; of one interpreter.
-    table: RemoteAddr,
+    /// How long the table of arenas of one interpreter is.
     table_len: u32,
     /// Bytes that debug hooks put before what a block's owner sees: 0 or
     /// [`DEBUG_PREFIX`](super::DEBUG_PREFIX).
@@ -98,7 +97,6 @@ impl Arenas {
         Ok(Arenas {
             list,
             pool_size,
-            table,
             table_len: count,
             prefix: 0,
         })
@@ -175,11 +173,6 @@ impl Arenas {
     /// All arenas, in order of address.
     pub(crate) fn list(&self) -> &[Arena] {
         &self.list
-    }
-
-    /// Where the table of arenas lies.
-    pub(crate) fn table(&self) -> RemoteAddr {
-        self.table
     }
 
     /// How many entries that table has, used or not.

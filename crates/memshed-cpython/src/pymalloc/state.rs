@@ -44,19 +44,29 @@ impl Python {
     ///
     /// # Errors
     /// If the interpreters can't be read.
-    pub fn allocators<M: Memory>(&self, memory: &M) -> Result<Vec<AllocatorState>, ReadError> {
-        let reader = Reader(memory);
+    pub fn allocator_states<M: Memory>(
+        &self,
+        memory: &M,
+    ) -> Result<Vec<AllocatorState>, ReadError> {
         let mut found = Vec::new();
         for interpreter in self.interpreters(memory, &Problems::default())? {
-            let state = match self.layout.interp.obmalloc {
-                Some(offset) => self.state_within(reader, &interpreter, offset)?,
-                None => self.static_state(reader, &interpreter),
-            };
-            found.extend(state);
+            found.extend(self.allocator_state(Reader(memory), &interpreter)?);
         }
         found.sort_unstable_by_key(|state| state.arenas);
         found.dedup();
         Ok(found)
+    }
+
+    /// Where the allocator of one interpreter keeps its state.
+    pub(crate) fn allocator_state<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        interpreter: &Interpreter,
+    ) -> Result<Option<AllocatorState>, ReadError> {
+        match self.layout.interp.obmalloc {
+            Some(offset) => self.state_within(reader, interpreter, offset),
+            None => Ok(self.static_state(reader, interpreter)),
+        }
     }
 
     /// From 3.12 on: in the interpreter's state, or where that points to.

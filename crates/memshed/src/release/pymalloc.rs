@@ -65,8 +65,7 @@ fn job(
     plans: u64,
 ) -> Result<Job, LookError> {
     let mut job = Job::new(kind::SHED);
-    let (python, _) = inside.target.python()?;
-    let (shed, length) = allocator.shed(&python, inside.at(WORDS));
+    let (shed, length) = allocator.shed(inside.at(WORDS));
     inside.put(WORDS, vec![length])?;
     job.shed = shed;
     job.shed.steps = match (wanted.undo, wanted.hard && allocator.can_retire()) {
