@@ -76,7 +76,7 @@ impl Shedding {
             }
             let (program, memory) = self.look();
             let python = Python::open(program, &memory).expect("its state");
-            let states = python.allocators(&memory).expect("its interpreters");
+            let states = python.allocator_states(&memory).expect("its interpreters");
             let [state] = states[..] else {
                 panic!("{} allocators", states.len());
             };

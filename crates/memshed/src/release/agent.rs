@@ -40,7 +40,7 @@ pub const FUNCTIONS: [&str; 5] = [
     "PyGILState_Release",
     "PyEval_SaveThread",
     "PyEval_RestoreThread",
-    "PyRun_SimpleString",
+    "PyRun_SimpleStringFlags",
 ];
 
 /// How a job was done.

@@ -45,7 +45,7 @@ fn execute(
 ) -> Result<(), LookError> {
     let (Some(allocator), run) = (
         account.allocators.first(),
-        inside.function("PyRun_SimpleString"),
+        inside.function("PyRun_SimpleStringFlags"),
     ) else {
         return Ok(());
     };
