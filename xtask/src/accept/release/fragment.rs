@@ -63,7 +63,10 @@ fn on(ground: &Ground, python: &Interpreter) -> Result<Vec<Finding>> {
     Ok(vec![
         new(
             &format!("at most {goal:.0} MB resident"),
-            format!("{before:.0} MB before, {after:.0} after {}", release.notes()),
+            format!(
+                "{before:.0} MB before, {after:.0} after {}",
+                release.notes()
+            ),
             after <= goal,
         ),
         new(
@@ -97,7 +100,9 @@ fn malloc(ground: &Ground, python: &Interpreter) -> Result<Finding> {
     let size = ground.count("2000000", "500000");
     let start = || {
         let mut command = std::process::Command::new(&python.path);
-        command.args(["-B"]).arg(ground.program("release_fragment.py"));
+        command
+            .args(["-B"])
+            .arg(ground.program("release_fragment.py"));
         command.arg(size).env("PYTHONMALLOC", "malloc");
         crate::accept::child::Target::start(&mut command)
     };

@@ -17,7 +17,9 @@ const TARGET: &str = "killed 200 times at random moments: the program unharmed, 
 /// Measures the row, on two interpreters at a time when that is enough.
 pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
     let pythons: Vec<&Interpreter> = ask::with_large_pools(ground).collect();
-    let each = ground.count(200, 20).div_ceil(pythons.len().max(1) as u32);
+    let each = ground
+        .count(200u32, 20)
+        .div_ceil(pythons.len().max(1) as u32);
     let mut findings = Vec::new();
     for python in pythons {
         for tracer in [false, true] {

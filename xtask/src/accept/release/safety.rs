@@ -14,14 +14,14 @@ const CHECK_EVERY: u32 = 25;
 
 /// Measures the row on every interpreter.
 pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
-    let each = ground.count(2000, 40).div_ceil(ground.pythons.len() as u32);
+    let each = ground
+        .count(2000u32, 40)
+        .div_ceil(ground.pythons.len() as u32);
     let mut findings = Vec::new();
     for python in &ground.pythons {
         findings.push(match on(ground, python, each) {
             Ok(measured) => Finding::new("safety", python.label(), TARGET, measured, true),
-            Err(why) => {
-                Finding::new("safety", python.label(), TARGET, format!("{why:#}"), false)
-            }
+            Err(why) => Finding::new("safety", python.label(), TARGET, format!("{why:#}"), false),
         });
     }
     Ok(findings)

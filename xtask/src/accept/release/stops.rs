@@ -27,12 +27,7 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn on(
-    ground: &Ground,
-    python: &Interpreter,
-    mode: &str,
-    idle: &mut f64,
-) -> Result<(String, bool)> {
+fn on(ground: &Ground, python: &Interpreter, mode: &str, idle: &mut f64) -> Result<(String, bool)> {
     let size = ground.count("2000000", "500000");
     let times = ground.count(3, 1);
     let (mut released, mut stops, mut gaps, mut usual) = (0.0f64, Vec::new(), Vec::new(), 0.0f64);
