@@ -3,7 +3,10 @@
 //!
 //! The agent is run as a pending call would run it, by the program itself.
 
-use memshed_cpython::{AllocatorCheck, AllocatorState, Program, Python, identify};
+use memshed_cpython::{
+    AllocatorCheck, AllocatorState, Program, Python, Surroundings, Walk, WalkOptions, identify,
+};
+use memshed_heap::Releasable;
 use memshed_target::{Memory, Process, RemoteAddr};
 use memshed_testing::{Copy, supported};
 use serde_json::Value;
@@ -115,6 +118,26 @@ fn image() -> PathBuf {
         std::fs::rename(&mine, &path).expect("its place");
     }
     path
+}
+
+/// What the walker says that could be given back.
+fn estimate(program: &Shedding) -> Releasable {
+    let process = Process::open(program.child.id() as i32).expect("the process");
+    let mappings = process.mapping_use().expect("its mappings");
+    let ranges: Vec<_> = mappings.iter().map(|m| m.mapping.range()).collect();
+    let residency = process.residency(&ranges).expect("its pages");
+    let around = Surroundings::unknown(mappings, residency, RemoteAddr::NULL);
+    let (program, memory) = program.look();
+    let python = Python::open(program, &memory).expect("its state");
+    let options = WalkOptions::default();
+    let mut walk = Walk::find(&python, &memory, options, &|_| {}).expect("a heap");
+    let releasable = walk.heap(&around, &|_| {}).pools.releasable.clone();
+    let problems = walk.problems();
+    assert!(
+        problems.iter().all(|p| !p.kind.starts_with("torn")),
+        "{problems:?}"
+    );
+    releasable
 }
 
 fn addresses(state: &AllocatorState) -> String {
@@ -234,8 +257,12 @@ fn the_check_notices_what_is_wrong() {
 
 /// Many objects of which few stay.
 fn fragment(size: u32, label: &str, path: &Path) {
-    let mut all = Value::Null;
+    let (mut all, mut told) = (Value::Null, Vec::new());
     run(path, "fragment", size, |program, said| {
+        // Before everything, and with nothing left but what was retired.
+        if said["a2"].is_null() && told.is_empty() || said["a3"].is_object() {
+            told.push(estimate(program));
+        }
         let (check, ..) = program.check();
         assert_eq!(check.violations, [""; 0], "{label}: {said}");
         let slices = |step: &Value| {
@@ -258,10 +285,30 @@ fn fragment(size: u32, label: &str, path: &Path) {
                 );
             }
         }
-        if all["a3"].is_null() {
+        if said["a2"].is_object() && all["a3"].is_null() {
             all = said;
         }
     });
+    let [before, after] = &told[..] else {
+        panic!("{} estimates", told.len());
+    };
+    for (k, (name, told)) in [
+        ("a2", before.arena_tops),
+        ("a", before.free_pools),
+        ("b2", before.used_pools),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let gave = all[name]["released"][k].as_u64().expect("a number");
+        let slack = (told / 50).max(512 << 10);
+        assert!(
+            told.abs_diff(gave) <= slack,
+            "{label}: {name}: {told} by estimate, {gave}"
+        );
+    }
+    let left = after.arena_tops + after.free_pools + after.used_pools;
+    assert!(left <= 512 << 10, "{label}: {after:?} is left");
     for name in ["a2", "a", "b2", "a3"] {
         let step = &all[name];
         let told: u64 = step["released"]
