@@ -138,11 +138,7 @@ impl Pool {
         let mut live = [0u64; MAX_BLOCKS / 64];
         if self.used == 0 {
             let count = 0;
-            return Some(Live {
-                live,
-                chained,
-                count,
-            });
+            return Some(Live { live, count });
         }
         let mut at = self.first_free;
         // A block met twice ends the chain, so that it cannot be longer than the pool.
