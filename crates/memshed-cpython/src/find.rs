@@ -148,7 +148,7 @@ impl Python {
                 && address <= start
                 && start < top
                 && top <= address.saturating_add(arena_size)
-                && top % pool_size == 0
+                && top.is_multiple_of(pool_size)
                 // Less than fit into it if some were retired.
                 && (1..=whole).contains(&pools.into())
                 && free < pools

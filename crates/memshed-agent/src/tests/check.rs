@@ -94,13 +94,13 @@ fn arena(
         get32(object + ao::NFREEPOOLS),
         get32(object + ao::NTOTALPOOLS),
     );
-    if top < first || top > first + whole * size || top % size != 0 {
+    if top < first || top > first + whole * size || !top.is_multiple_of(size) {
         return Err(format!("arena {index}: its top"));
     }
     let mut listed = BTreeSet::new();
     let mut at = get(object + ao::FREEPOOLS);
     while at != 0 {
-        if at < first || at >= top || at % size != 0 || !listed.insert(at) {
+        if at < first || at >= top || !at.is_multiple_of(size) || !listed.insert(at) {
             return Err(format!("arena {index}: its free pools"));
         }
         at = get(at + ph::NEXTPOOL);
@@ -156,7 +156,7 @@ fn blocks(pool: u64, pool_size: u64, class: u64, lives: &[u64]) -> Result<bool, 
     }
     let size = (class + 1) * 16;
     let capacity = (pool_size - ph::SIZE) / size;
-    let aligned = |at: u64| at >= pool + ph::SIZE && (at - pool - ph::SIZE) % size == 0;
+    let aligned = |at: u64| at >= pool + ph::SIZE && (at - pool - ph::SIZE).is_multiple_of(size);
     let mut seen: BTreeSet<u64> = lives.iter().copied().collect();
     let (mut next, most) = (
         get32(pool + ph::NEXTOFFSET),

@@ -133,7 +133,7 @@ impl Pymalloc {
         let class = (size - 1) / 16;
         let pool = get(self.head(class) + ph::NEXTPOOL);
         if pool == self.head(class) {
-            return self.from_new_pool(class);
+            return self.alloc_from_new_pool(class);
         }
         put32(pool, get32(pool) + 1);
         let block = get(pool + ph::FREEBLOCK);
@@ -159,7 +159,7 @@ impl Pymalloc {
         put(before + ph::NEXTPOOL, next);
     }
 
-    fn from_new_pool(&mut self, class: u64) -> u64 {
+    fn alloc_from_new_pool(&mut self, class: u64) -> u64 {
         if get(self.usable_at()) == 0 {
             let new = self.new_arena();
             put(self.usable_at(), new);
@@ -288,11 +288,11 @@ impl Pymalloc {
             put(next + ph::PREVPOOL, pool);
             put(before + ph::NEXTPOOL, pool);
         } else if used == 1 {
-            self.to_free_pools(pool);
+            self.add_to_free_pools(pool);
         }
     }
 
-    fn to_free_pools(&mut self, pool: u64) {
+    fn add_to_free_pools(&mut self, pool: u64) {
         let (next, before) = (get(pool + ph::NEXTPOOL), get(pool + ph::PREVPOOL));
         put(next + ph::PREVPOOL, before);
         put(before + ph::NEXTPOOL, next);

@@ -37,12 +37,10 @@ pub(crate) struct Block {
     pub(crate) size: u32,
 }
 
-/// Which blocks of a pool are in use, and which of the others have been carved.
+/// Which blocks of a pool are in use.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     live: [u64; MAX_BLOCKS / 64],
-    /// Free blocks on the pool's chain.
-    chained: [u64; MAX_BLOCKS / 64],
     /// Blocks in use.
     pub(crate) count: u32,
 }
@@ -52,12 +50,6 @@ impl Live {
     #[inline]
     pub(crate) fn contains(&self, k: u32) -> bool {
         bit(&self.live, k)
-    }
-
-    /// Whether block `k` is on the pool's chain of free blocks.
-    #[inline]
-    pub(crate) fn is_chained(&self, k: u32) -> bool {
-        bit(&self.chained, k)
     }
 
     /// The blocks in use, by number.
@@ -146,11 +138,7 @@ impl Pool {
         let mut live = [0u64; MAX_BLOCKS / 64];
         if self.used == 0 {
             let count = 0;
-            return Some(Live {
-                live,
-                chained,
-                count,
-            });
+            return Some(Live { live, count });
         }
         let mut at = self.first_free;
         // A block met twice ends the chain, so that it cannot be longer than the pool.
@@ -170,11 +158,7 @@ impl Pool {
                 count += 1;
             }
         }
-        Some(Live {
-            live,
-            chained,
-            count,
-        })
+        Some(Live { live, count })
     }
 
     /// The number of the block that begins at `at`.
@@ -183,6 +167,11 @@ impl Pool {
         let size = u64::from(self.block_size);
         let k = offset.checked_div(size)?;
         (k < u64::from(self.capacity) && k * size == offset).then_some(k as u32)
+    }
+
+    /// The blocks that were never carved, or are to be carved anew.
+    pub(crate) fn uncarved(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.capacity).filter(|&k| !self.is_carved(k))
     }
 
     fn is_carved(&self, k: u32) -> bool {

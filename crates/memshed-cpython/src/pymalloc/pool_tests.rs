@@ -146,3 +146,39 @@ fn a_full_pool_and_one_in_flux_give_nothing() {
     let flux = Bytes::pool(512, 8, SIZE, SIZE - 512, &free);
     assert_eq!(released(&flux), 0);
 }
+
+#[test]
+fn a_page_that_would_come_back_for_links_counts_against_the_gain() {
+    // Live: 0, 16, 30. Uncarved: 1–15, of which page 1 is not resident. Dead: 17–29.
+    let (next, max) = (48 + 512, 48 + 15 * 512);
+    let free: Vec<u32> = (17..30).collect();
+    let pool = Bytes::pool(512, 3, next, max, &free);
+    let away = |range: Range| {
+        let pages = (range.start..range.end).step_by(4096);
+        pages.filter(|&page| page != START + 4096).count() as u64 * 4096
+    };
+    let (pool, live) = pool.read();
+    let live = live.expect("a sound chain");
+    assert_eq!(live.iter().collect::<Vec<_>>(), [0, 16, 30]);
+    // There is nothing in the first run any more, and the second has no whole page.
+    assert_eq!(release::of_used_pool(&pool, &live, &away), 0);
+    // Live: 0, 16. The second run has page 3, and the first none that is resident.
+    let free: Vec<u32> = (17..31).collect();
+    let pool = Bytes::pool(512, 2, next, max, &free);
+    let (pool, live) = pool.read();
+    let live = live.expect("a sound chain");
+    assert_eq!(release::of_used_pool(&pool, &live, &away), 0);
+    assert_eq!(release::of_used_pool(&pool, &live, &whole), 4096);
+}
+
+#[test]
+fn a_retired_pool_reads_as_free() {
+    // Its header went with the rest.
+    let pool = Bytes(vec![0; SIZE as usize]);
+    let (pool, live) = pool.read();
+    assert_eq!(pool.used, 0);
+    assert!(pool.used <= pool.capacity, "not a torn pool");
+    assert_eq!(live.map(|live| live.count), Some(0));
+    assert_eq!(pool.block_of(RemoteAddr(START + 4096)), None);
+    assert_eq!(released(&Bytes(vec![0; SIZE as usize])), 0);
+}

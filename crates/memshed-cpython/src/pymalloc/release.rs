@@ -66,25 +66,42 @@ pub(crate) fn of_free_pools(
 }
 
 /// What a pool in use would give: the resident whole pages of the run of dead blocks that has
-/// most of them. 0 where the pool's counts do not agree, which says that it is being changed.
+/// most of them, less those that would come back for links to be written. 0 where the pool's
+/// counts do not agree, which says that it is being changed.
 pub(crate) fn of_used_pool(pool: &Pool, live: &Live, resident: Resident<'_>) -> u64 {
     if pool.first_free.is_null() || live.count != pool.used {
         return 0;
     }
-    let chained = (0..pool.capacity).filter(|&k| live.is_chained(k)).count();
+    let dead = (pool.capacity - pool.used) as usize;
     let best = dead_runs(pool, live).map(|run| {
-        let in_run = run.clone().filter(|&k| live.is_chained(k)).count();
-        // The block that stays on the chain keeps its first word.
-        let kept = if in_run == chained { 8 } else { 0 };
+        // The block that stays on the chain, if no other one would, keeps its first word.
+        let alone = run.len() == dead;
+        let kept = if alone { 8 } else { 0 };
         let start = (pool.block(run.start) + kept).next_multiple_of(PAGE);
         let end = match run.end == pool.capacity {
             true => pool.end,
             false => pool.block(run.end) / PAGE * PAGE,
         };
-        match start < end {
-            true => resident(Range { start, end }),
-            false => 0,
+        if start >= end || (alone && run.len() == 1) {
+            return 0;
         }
+        let gain = resident(Range { start, end });
+        if gain == 0 {
+            return 0;
+        }
+        // What was never carved and is not in the run has to be chained.
+        let elsewhere = pool.uncarved().filter(|k| !run.contains(k));
+        let linked = elsewhere.chain(alone.then_some(run.start));
+        let (mut page, mut cost) = (0, 0);
+        for k in linked {
+            let start = pool.block(k) / PAGE * PAGE;
+            let end = start + PAGE;
+            if start != page && resident(Range { start, end }) == 0 {
+                cost += PAGE;
+            }
+            page = start;
+        }
+        gain.saturating_sub(cost)
     });
     best.max().unwrap_or(0)
 }

@@ -125,34 +125,36 @@ class Blocks:
 def stress(agent, size):
     """Threads, forks, and all that the agent can do, in all orders, at any time."""
     warnings.simplefilter("ignore")
+    # Whoever waits for the GIL is to get it soon.
+    sys.setswitchinterval(0.0002)
     dice = random.Random(size)
     mine = Blocks(1)
-    ended, running, parked = threading.Event(), threading.Event(), threading.Semaphore(0)
-    running.set()
-    failures = []
+    turn, done = threading.Semaphore(0), threading.Semaphore(0)
+    failures, ended = [], []
 
     def work(seed):
         blocks = Blocks(seed)
         objects = []
         try:
-            while not ended.is_set():
-                if not running.is_set():
-                    parked.release()
-                    running.wait()
+            while turn.acquire() and not ended:
                 blocks.step()
                 objects = mixture(dice.randint(0, 2000)) + objects[:: dice.randint(2, 9)]
+                done.release()
             blocks.verify()
         except BaseException as error:
             failures.append(repr(error))
-            parked.release()
+            done.release()
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in (2, 3)]
     for thread in threads:
         thread.start()
-    sums = {}
+    sums, at_work = {}, 0
     for i in range(size):
-        for _ in range(dice.randint(1, 3)):
-            mine.step()
+        # They go on meanwhile.
+        for _ in threads:
+            turn.release()
+            at_work += 1
+        mine.step()
         steps = dice.choice([TOPS, FREE, USED, RETIRE, UNRETIRE, 7, 7, 15, 31, 23])
         plans = agent.plans()
         fresh = dice.random() < 0.5
@@ -185,14 +187,15 @@ def stress(agent, size):
                 failures.append("the child failed")
         if i % 10 == 4 or i == size - 1:
             mine.verify()
-            running.clear()
-            for thread in threads:
-                parked.acquire()
+            while at_work:
+                done.acquire()
+                at_work -= 1
             if failures:
                 raise SystemExit(str(failures))
-            answer = look(**sums)
-            running.set()
-    ended.set()
+            look(**sums)
+    ended.append(True)
+    for thread in threads:
+        turn.release()
     for thread in threads:
         thread.join()
     if failures:
