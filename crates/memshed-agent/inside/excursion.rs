@@ -103,10 +103,10 @@ extern "C" fn travel(excursion: &mut Excursion) {
     crate::run(unsafe { &mut *(excursion.job as *mut crate::abi::Job) });
     excursion.arrived.store(1, Ordering::Release);
     let arrived = kernel::now();
-    // No call that sleeps: being woken from one would be noted where the kernel keeps how to
-    // restart the call that the thread was found in.
-    while kernel::now().wrapping_sub(arrived) < excursion.patience_ns {
-        kernel::give_way();
+    let mut waited = 0;
+    while waited < excursion.patience_ns {
+        kernel::sleep(excursion.patience_ns - waited);
+        waited = kernel::now().wrapping_sub(arrived);
     }
     excursion.left.store(1, Ordering::Release);
     // A signal that came meanwhile would have interrupted the call.

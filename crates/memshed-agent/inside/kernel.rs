@@ -4,7 +4,7 @@
 use core::arch::asm;
 
 const MADVISE: u64 = 28;
-const SCHED_YIELD: u64 = 24;
+const PPOLL: u64 = 271;
 const GETPID: u64 = 39;
 const CLOSE: u64 = 3;
 const RT_SIGPROCMASK: u64 = 14;
@@ -63,9 +63,11 @@ pub fn now() -> u64 {
     time[0].wrapping_mul(1_000_000_000).wrapping_add(time[1])
 }
 
-/// Lets other threads run.
-pub fn give_way() {
-    call(SCHED_YIELD, [0; 5]);
+/// Sleeps for a while. ppoll(2) is among the calls that can be woken from without a trace; and not
+/// sched_yield(2) in a loop, each of which is held against a thread by the scheduler.
+pub fn sleep(nanoseconds: u64) {
+    let time = [nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000];
+    call(PPOLL, [0, 0, time.as_ptr() as u64, 0, 0]);
 }
 
 /// Wakes one thread that waits for the word at `at`.

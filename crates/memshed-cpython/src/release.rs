@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use std::time::Duration;
 
 /// How long the threads may take to stop for a pending call to be queued.
-const STOP_LIMIT: Duration = Duration::from_millis(500);
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// The global interpreter lock, or an interpreter's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Where the job lies in the agent's memory: the first page is for excursions.
 pub(crate) const JOB: u64 = PAGE;
 /// How long the threads may take to stop.
-const LIMIT: Duration = Duration::from_millis(500);
+const LIMIT: Duration = Duration::from_secs(2);
 /// How long a thread within the code is waited for when it is to be removed.
 const UNLOAD_LIMIT: Duration = Duration::from_secs(1);
 

@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long the threads may take to stop.
-const STOP_LIMIT: Duration = Duration::from_millis(500);
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// How long a thread waits to be put back before it goes by itself.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a thread is looked at that is under way.

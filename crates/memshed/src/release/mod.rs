@@ -64,11 +64,18 @@ impl Target {
     }
 
     fn error(&self, error: TargetError) -> LookError {
-        open::target_error(self.pid, error)
+        match self.process.is_alive() {
+            true => open::target_error(self.pid, error),
+            false => LookError::Gone(self.pid),
+        }
     }
 
+    /// A process that ends makes no sense any more before it is gone.
     fn walk_error(&self, error: WalkError) -> LookError {
-        open::walk_error(self.pid, error)
+        match self.process.is_alive() {
+            true => open::walk_error(self.pid, error),
+            false => LookError::Gone(self.pid),
+        }
     }
 
     /// The interpreter, and its memory as it is while it runs.

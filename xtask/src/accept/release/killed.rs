@@ -69,8 +69,15 @@ fn on(ground: &Ground, python: &Interpreter, times: u32, tracer: bool) -> Result
             ask::whole(&mut target)?;
         }
     }
-    let again = ask::release(ground, target.pid(), &[]);
-    let again = again.map(|release| release.stopped_ms())?;
+    // The tracer of the last one may still be cleaning up.
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let again = loop {
+        match ask::release(ground, target.pid(), &[]) {
+            Ok(release) => break release.stopped_ms(),
+            Err(why) if std::time::Instant::now() > deadline => return Err(why),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
     let end = target.ask("end", "ended", ANSWER)?;
     ensure!(end == "whole", "at its end it was {end}");
     Ok(format!(
