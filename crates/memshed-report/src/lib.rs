@@ -55,3 +55,6 @@ pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");
 
 /// The JSON schema of what `memshed why --format json` writes.
 pub const WHY_SCHEMA: &str = include_str!("../schema/why.schema.json");
+
+/// The JSON schema of what `memshed release --format json` writes.
+pub const RELEASE_SCHEMA: &str = include_str!("../schema/release.schema.json");

@@ -161,6 +161,8 @@ pub struct ReleaseView {
     pub after: Option<MemorySummary>,
     /// The steps.
     pub steps: Vec<ReleaseStep>,
+    /// Resident bytes that retiring free pools would give besides.
+    pub retirable_bytes: u64,
     /// How long all of it took, in seconds.
     pub seconds: f64,
     /// What else is to be said, a sentence each without a full stop.
@@ -177,6 +179,7 @@ impl ReleaseView {
             before,
             after: None,
             steps: Vec::new(),
+            retirable_bytes: 0,
             seconds: 0.0,
             notes: Vec::new(),
         }
@@ -241,7 +244,9 @@ impl ReleaseView {
         })
     }
 
-    fn releasable_bytes(&self) -> u64 {
+    /// Resident bytes that all steps would give, as far as that can be told.
+    #[must_use]
+    pub fn releasable_bytes(&self) -> u64 {
         let known = self.steps.iter().filter_map(|step| step.releasable_bytes);
         known.sum()
     }
@@ -278,6 +283,65 @@ impl ReleaseView {
     }
 }
 
+impl ReleaseView {
+    /// Why so much is still held, if much is.
+    fn what_stays(&self) -> Option<String> {
+        let now = self.after.as_ref()?;
+        let free = now.objects_free_bytes;
+        if free * 10 < now.rss_bytes {
+            return None;
+        }
+        let hard = match self.retirable_bytes * 20 >= now.rss_bytes {
+            true => format!(
+                " `memshed release {} --hard` gives {} of it.",
+                self.pid,
+                bytes(self.retirable_bytes)
+            ),
+            false => String::new(),
+        };
+        Some(format!(
+            "{} stay free but held: objects in use lie on the same pages.{hard}",
+            bytes(free)
+        ))
+    }
+
+    fn memory_table(&self, page: &Page) -> String {
+        let mut columns = vec![("MEMORY", Column::Left), ("BEFORE", Column::Right)];
+        let after = self.after.as_ref().map(MemorySummary::parts);
+        columns.extend(after.iter().map(|_| ("NOW", Column::Right)));
+        let parts = self.before.parts().into_iter().enumerate();
+        let row = |(number, (_, words, before)): (usize, (&str, &str, u64))| {
+            let mut row = vec![words.to_owned(), bytes(before)];
+            row.extend(after.iter().map(|after| bytes(after[number].2)));
+            row
+        };
+        page.table(&columns, parts.map(row).collect())
+    }
+
+    fn step_table(&self, page: &Page) -> String {
+        let done = self.after.is_some();
+        let mut columns = vec![("STEP", Column::Left), ("COULD GIVE", Column::Right)];
+        if done {
+            columns.push(("GAVE", Column::Right));
+            columns.push(("LONGEST WAIT", Column::Right));
+        }
+        let told = |bytes_of: Option<u64>| bytes_of.map_or("?".to_owned(), bytes);
+        let row = |step: &ReleaseStep| {
+            let name = step.name.words().to_owned();
+            let mut row = vec![name, told(step.releasable_bytes)];
+            if done {
+                row.push(step.released_bytes.map(bytes).unwrap_or_default());
+                row.push(match step.stopped_ms > 0.0 {
+                    true => format!("{:.1} ms", step.stopped_ms),
+                    false => String::new(),
+                });
+            }
+            row
+        };
+        page.table(&columns, self.steps.iter().map(row).collect())
+    }
+}
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -291,47 +355,13 @@ impl Report for ReleaseView {
         if self.dry_run && self.releasable_bytes() > 0 {
             text += &format!("Nothing was done. Next: `memshed release {}`\n", self.pid);
         }
-        text += "\n";
-        let columns = [
-            ("MEMORY", Column::Left),
-            ("BEFORE", Column::Right),
-            ("NOW", Column::Right),
-        ];
-        let after = self.after.as_ref().map(MemorySummary::parts);
-        let mut rows = Vec::new();
-        for (number, (_, words, now)) in self.before.parts().into_iter().enumerate() {
-            let later = after.as_ref().map(|after| bytes(after[number].2));
-            rows.push(vec![
-                words.to_owned(),
-                bytes(now),
-                later.unwrap_or_default(),
-            ]);
+        if let Some(line) = self.what_stays() {
+            text += &(page.wrap(&line, 0) + "\n");
         }
-        text += &page.table(&columns, rows);
         text += "\n";
-        let columns = [
-            ("STEP", Column::Left),
-            ("COULD GIVE", Column::Right),
-            ("GAVE", Column::Right),
-            ("LONGEST WAIT", Column::Right),
-        ];
-        let step = |step: &ReleaseStep| {
-            let told = |bytes_of: Option<u64>| bytes_of.map_or("?".to_owned(), bytes);
-            let done = step.released_bytes.is_some();
-            vec![
-                step.name.words().to_owned(),
-                told(step.releasable_bytes),
-                match done {
-                    true => told(step.released_bytes),
-                    false => String::new(),
-                },
-                match done && step.stopped_ms > 0.0 {
-                    true => format!("{:.1} ms", step.stopped_ms),
-                    false => String::new(),
-                },
-            ]
-        };
-        text += &page.table(&columns, self.steps.iter().map(step).collect());
+        text += &self.memory_table(page);
+        text += "\n";
+        text += &self.step_table(page);
         for note in &self.notes {
             text += &(page.wrap(&format!("Note: {}.", harmless(note)), 2) + "\n");
         }

@@ -20,9 +20,16 @@ pub struct BackOff {
 const LONGEST: u32 = 64;
 
 impl BackOff {
-    /// Notes a release, from so many resident bytes to so many.
+    /// Notes a release, from so many resident bytes to so many. One that gave little says nothing.
     pub fn released(&mut self, before: u64, after: u64) {
-        self.last = (after < before).then_some((before, after));
+        let gave = before.saturating_sub(after);
+        self.last = (gave >= BackOff::least(before)).then_some((before, after));
+    }
+
+    /// Less than this is not worth releasing, of a process with so many resident bytes.
+    #[must_use]
+    pub fn least(rss: u64) -> u64 {
+        rss / 20
     }
 
     /// Notes a look at which nothing was to be done.
@@ -163,12 +170,12 @@ mod tests {
 
     #[test]
     fn what_stays_released_is_released_again_when_it_has_grown() {
-        assert_eq!(releases(&[1000, 420, 450, 480], 400), [true; 4]);
+        assert_eq!(releases(&[1000, 410, 415, 600, 420], 400), [true; 5]);
     }
 
     #[test]
     fn a_process_that_calms_down_is_forgiven() {
-        let told = releases(&[1000, 1000, 1000, 450, 450, 450, 450], 400);
-        assert!(told[6], "{told:?}");
+        let told = releases(&[1000, 1000, 1000, 450, 415, 415, 1000, 1000], 400);
+        assert_eq!(told, [true, false, true, true, true, true, true, false]);
     }
 }

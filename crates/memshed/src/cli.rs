@@ -357,6 +357,8 @@ pub enum SchemaOf {
     Diff,
     /// Of `memshed why`.
     Why,
+    /// Of `memshed release`.
+    Release,
 }
 
 /// Reads a length of time: `50ms`, `1.5s`, `2m`, `1h`, `300us`; a bare number is in seconds.

@@ -19,6 +19,7 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<Status, CommandError
         undo: args.undo,
         collect: args.collect,
         caches: args.caches.clone(),
+        least: 0,
     };
     if let Some(every) = args.every {
         return supervise::run(pid, &wanted, every, args, printer);

@@ -93,7 +93,7 @@ impl Supervisor<'_> {
         if let Some(looks) = self.back_off.hold(rss) {
             return Ok(Some(ReleaseEvent::Held { rss, looks }));
         }
-        match self.release() {
+        match self.release(BackOff::least(rss)) {
             Ok(view) => {
                 let after = view.after.as_ref().map_or(rss, |after| after.rss_bytes);
                 self.back_off.released(view.before.rss_bytes, after);
@@ -108,10 +108,14 @@ impl Supervisor<'_> {
         }
     }
 
-    fn release(&self) -> Result<memshed_report::ReleaseView, LookError> {
+    fn release(&self, least: u64) -> Result<memshed_report::ReleaseView, LookError> {
         // No longer than needed: one memshed at a time.
         let target = release::Target::open(self.pid)?;
-        release::release(&target, self.wanted, &Silent)
+        let wanted = Wanted {
+            least,
+            ..self.wanted.clone()
+        };
+        release::release(&target, &wanted, &Silent)
     }
 
     /// Writes a line. Whether anybody still reads.

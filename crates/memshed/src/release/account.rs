@@ -126,6 +126,17 @@ impl Account {
         sum
     }
 
+    /// Resident bytes that retiring free pools would give besides.
+    pub fn retirable(&self) -> u64 {
+        let able = self.allocators.iter().map(Allocator::can_retire);
+        let able = able.zip(&self.plans).filter(|(able, _)| *able);
+        let free = able.map(|(_, plan)| {
+            let given = plan.releasable.arena_tops + plan.releasable.free_pools;
+            plan.free_pool_bytes.saturating_sub(given)
+        });
+        free.sum()
+    }
+
     /// By category.
     pub fn summary(&self) -> MemorySummary {
         let sum = |of: fn(&ReleasePlan) -> u64| self.plans.iter().map(of).sum::<u64>();
@@ -149,7 +160,6 @@ impl Account {
 
     /// The steps that are to be done, and what each would give.
     pub fn steps(&self, wanted: &Wanted) -> Vec<ReleaseStep> {
-        let free_pools: u64 = self.plans.iter().map(|plan| plan.free_pool_bytes).sum();
         if wanted.undo {
             return vec![ReleaseStep::undo()];
         }
@@ -167,7 +177,7 @@ impl Account {
             add(StepName::FreePools, free);
             add(StepName::UsedPools, releasable.used_pools);
             if wanted.hard {
-                add(StepName::RetirePools, free_pools.saturating_sub(free));
+                add(StepName::RetirePools, self.retirable());
             }
         }
         if let Some(glibc) = &self.glibc {

@@ -31,6 +31,8 @@ pub struct Wanted {
     pub collect: bool,
     /// Empty these caches first.
     pub caches: Vec<String>,
+    /// Do nothing for less than so many bytes, as far as that can be told beforehand.
+    pub least: u64,
 }
 
 impl Wanted {
@@ -152,7 +154,8 @@ pub fn release(
     view.dry_run = wanted.dry_run;
     view.notes.extend(account.notes.iter().cloned());
     view.steps = account.steps(wanted);
-    if !wanted.dry_run && view.steps.iter().any(ReleaseStep::is_due) {
+    let worth_it = wanted.runs_python() || view.releasable_bytes() >= wanted.least;
+    if !wanted.dry_run && worth_it && view.steps.iter().any(ReleaseStep::is_due) {
         let functions = target.functions()?;
         if wanted.runs_python() {
             progress.stage("running Python code in it");
@@ -173,7 +176,9 @@ pub fn release(
         }
         inside.unload(&mut view)?;
         progress.stage("looking again");
-        view.after = Some(account::account(target, wanted)?.summary());
+        let after = account::account(target, wanted)?;
+        view.retirable_bytes = after.retirable();
+        view.after = Some(after.summary());
     }
     view.seconds = started.elapsed().as_secs_f64();
     Ok(view)

@@ -8,6 +8,7 @@ mod leaks;
 mod machine;
 mod names;
 mod output;
+mod release;
 mod support;
 mod targets;
 mod values;
