@@ -8,7 +8,7 @@ const MOST: u64 = 1024;
 /// So many refusals, and no more calls with many ranges are tried.
 const PATIENCE: u32 = 4;
 /// What discarding a page costs, in nanoseconds, before it has been measured.
-const GUESS: u64 = 200;
+const GUESS: u64 = 300;
 
 /// Ranges that wait for being discarded.
 pub struct Batch {

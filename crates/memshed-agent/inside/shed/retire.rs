@@ -1,7 +1,9 @@
 //! Free pools that no longer count: the last resort, since an arena has fewer pools then.
 //!
 //! A retired pool is below `pool_address`, has no block in use, is on no list and has a header of
-//! zeros; `ntotalpools` is less than what fits into the arena by as many as there are.
+//! zeros; `ntotalpools` is less than what fits into the arena by as many as there are. The allocator
+//! minds in one place only: `sys._debugmallocstats()` of a debug build asserts that each pool without
+//! a block in use is listed.
 
 use super::PAGE;
 use super::arena::Arena;

@@ -131,7 +131,7 @@ fn estimate(program: &Shedding) -> Releasable {
     let python = Python::open(program, &memory).expect("its state");
     let options = WalkOptions::default();
     let mut walk = Walk::find(&python, &memory, options, &|_| {}).expect("a heap");
-    let releasable = walk.heap(&around, &|_| {}).pools.releasable.clone();
+    let releasable = walk.heap(&around, &|_| {}).pools.releasable;
     let problems = walk.problems();
     assert!(
         problems.iter().all(|p| !p.kind.starts_with("torn")),
