@@ -106,6 +106,7 @@ impl Tracer {
             args,
             suspend_seccomp: facts.seccomp,
             instruction: self.find_syscall_instruction()?,
+            way_home: self.way_home(),
         };
         let deadline = Deadline::after(LIMIT);
         loop {
@@ -226,6 +227,7 @@ impl Tracer {
             ],
             suspend_seccomp: guard::Facts::of(self.pid).seccomp,
             instruction: self.find_syscall_instruction()?,
+            way_home: self.way_home(),
         };
         while !deadline.over() {
             let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;

@@ -3,6 +3,7 @@
 use super::calls::SYSCALL;
 use super::copier::{self, Source};
 use super::guard;
+use super::home::WayHome;
 use super::inject::Wanted;
 use super::ptrace::{self, Event};
 use super::serve::Tracer;
@@ -98,6 +99,7 @@ impl Tracer {
                 args: [(libc::CLONE_FILES | libc::CLONE_FS) as u64, 8, 0, 0, 0, 0],
                 suspend_seccomp: facts.seccomp,
                 instruction,
+                way_home: self.way_home(),
             };
             let tried = self.fork_once(request, &wanted, &restless, last, &mut outcome);
             longest = longest.max(outcome.stopped);
@@ -324,6 +326,7 @@ impl Tracer {
     fn reap_once(&mut self, copy: &Copy) -> Result<Duration, TargetError> {
         let facts = guard::Facts::of(self.pid);
         let instruction = self.find_syscall_instruction()?;
+        let way_home = self.way_home();
         let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let limit = Duration::from_millis(200);
         let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, limit);
@@ -340,12 +343,22 @@ impl Tracer {
             ],
             suspend_seccomp: facts.seccomp,
             instruction,
+            way_home,
         };
         let Some(at) = stop.best_for_injection() else {
             return Ok(stop.let_go());
         };
         stop.inject(at, &wanted, &self.events)?;
         Ok(stop.let_go())
+    }
+
+    /// How a thread finds back by itself; looked for once.
+    pub(super) fn way_home(&mut self) -> Option<WayHome> {
+        if self.way_home.is_none() {
+            let maps = read_maps(self.pid).unwrap_or_default();
+            self.way_home = Some(WayHome::find(self.pid, &maps));
+        }
+        self.way_home.flatten()
     }
 
     /// A `syscall` instruction in the target's vdso, where there always is one.

@@ -6,6 +6,7 @@
 //! then, so that the kernel itself restarts the interrupted call or delivers what has arrived.
 
 use super::calls;
+use super::home::{self, WayHome};
 use super::ptrace::{self, Event, Registers};
 use super::stop::{Held, Stop, wait_for_child};
 use crate::error::TargetError;
@@ -24,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) suspend_seccomp: bool,
     /// Where a `syscall` instruction lies in the target.
     pub(super) instruction: u64,
+    /// A better one, if there is one: the thread finds back by itself if we die meanwhile.
+    pub(super) way_home: Option<WayHome>,
 }
 
 /// What came of it.
@@ -64,7 +67,7 @@ impl Stop<'_> {
             events,
             signal: None,
         };
-        let result = thread.call(&regs, wanted);
+        let result = thread.call(&regs, held.slept(), wanted);
         // From here on the thread is in a stop like the one before, or gone.
         held.event = match (&result, thread.signal) {
             (Err(TargetError::Exited(_)), _) => Some(Event::Ended),
@@ -114,7 +117,12 @@ struct Injected<'a> {
 }
 
 impl Injected<'_> {
-    fn call(&mut self, regs: &Registers, wanted: &Wanted) -> Result<Done, TargetError> {
+    fn call(
+        &mut self,
+        regs: &Registers,
+        slept: Option<Duration>,
+        wanted: &Wanted,
+    ) -> Result<Done, TargetError> {
         let pid = self.pid;
         let gone = |_| TargetError::Exited(pid);
         let mask = ptrace::signal_mask(self.tid).map_err(gone)?;
@@ -124,25 +132,39 @@ impl Injected<'_> {
         }
         ptrace::set_options(self.tid, options)
             .map_err(|e| TargetError::io("PTRACE_SETOPTIONS", &e))?;
+        // The order matters: were we to die between two of these, the thread would find back with
+        // its own signals, or would not have left yet.
+        let start = self.start(regs, slept, mask, wanted);
+        ptrace::set_registers(self.tid, &start).map_err(gone)?;
         ptrace::set_signal_mask(self.tid, u64::MAX).map_err(gone)?;
-        let outcome = self.run(regs, wanted);
-        ptrace::set_registers(self.tid, regs).map_err(gone)?;
-        ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
-        ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
+        let outcome = self.run();
         self.back_to_trap().map_err(|_| TargetError::Exited(pid))?;
-        // The way back may have run the kernel's restart logic only if something odd happened.
+        ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
         ptrace::set_registers(self.tid, regs).map_err(gone)?;
+        ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
         outcome
     }
 
-    /// From the start registers to the exit of the call.
-    fn run(&mut self, regs: &Registers, wanted: &Wanted) -> Result<Done, TargetError> {
-        let gone = |_| TargetError::Exited(self.pid);
+    /// The registers to start with. If there is a way home, it is laid below the thread's stack.
+    fn start(
+        &self,
+        regs: &Registers,
+        slept: Option<Duration>,
+        mask: u64,
+        wanted: &Wanted,
+    ) -> Registers {
+        let home = home::registers(self.pid, regs, slept);
+        let laid = wanted.way_home.and_then(|way| {
+            let vectors = ptrace::vector_registers(self.tid).ok()?;
+            Some((way, way.lay(self.pid, &home, mask, &vectors)?))
+        });
+        let (rip, rsp) = match laid {
+            Some((way, stack)) => (way.syscall, stack),
+            None => (wanted.instruction, regs.rsp),
+        };
         let [rdi, rsi, rdx, r10, r8, r9] = wanted.args;
-        let rax = wanted.number as u64;
-        let rip = wanted.instruction;
-        let start = Registers {
-            rax,
+        Registers {
+            rax: wanted.number as u64,
             rdi,
             rsi,
             rdx,
@@ -150,10 +172,16 @@ impl Injected<'_> {
             r8,
             r9,
             rip,
+            rsp,
             orig_rax: u64::MAX,
             ..*regs
-        };
-        ptrace::set_registers(self.tid, &start).map_err(gone)?;
+        }
+    }
+
+    /// To the exit of the call.
+    fn run(&mut self) -> Result<Done, TargetError> {
+        let pid = self.pid;
+        let gone = |_| TargetError::Exited(pid);
         let deadline = Deadline::after(LIMIT);
         let mut child = None;
         let mut entered = false;

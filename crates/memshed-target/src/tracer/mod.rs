@@ -7,15 +7,14 @@
 //!
 //! What cannot be guarded against: the tracer itself killed with SIGKILL. Then the kernel lets
 //! the target's threads go and kills the copy, but the copy stays in the target as a zombie that
-//! nobody reaps; and if it happens during the injected call itself (about as long as a `fork` of
-//! the target), the thread it was injected into goes on with the wrong registers and most likely
-//! crashes.
+//! nobody reaps. A thread in the middle of an injected call finds back by itself (see `home`).
 
 mod agent;
 mod calls;
 mod copier;
 mod freeze;
 mod guard;
+mod home;
 mod inject;
 mod ptrace;
 mod serve;

@@ -130,6 +130,27 @@ pub(super) fn set_signal_mask(tid: i32, mask: u64) -> io::Result<()> {
     .map(drop)
 }
 
+/// The thread's vector registers, in the layout of XSAVE.
+pub(super) fn vector_registers(tid: i32) -> io::Result<Vec<u8>> {
+    const PTRACE_GETREGSET: u32 = 0x4204;
+    const NT_X86_XSTATE: usize = 0x202;
+    /// More than all that there is today, tiles included.
+    const MOST: usize = 16 << 10;
+    let mut bytes = vec![0u8; MOST];
+    let mut room = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    request(
+        PTRACE_GETREGSET,
+        tid,
+        NT_X86_XSTATE,
+        (&raw mut room) as usize,
+    )?;
+    bytes.truncate(room.iov_len);
+    Ok(bytes)
+}
+
 /// Where the thread's restartable-sequence area lies; 0 if it has none (rseq(2), Linux 5.13).
 pub(super) fn rseq_area(tid: i32) -> io::Result<u64> {
     // struct ptrace_rseq_configuration: pointer, size, signature, flags, padding.

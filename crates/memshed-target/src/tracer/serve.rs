@@ -4,6 +4,7 @@ use super::agent::Agent;
 use super::copier::Source;
 use super::freeze::{Copy, Failed, read_maps};
 use super::guard;
+use super::home::WayHome;
 use super::sleepers::SchedulerClock;
 use super::stop::{self, Late};
 use crate::cgroup::Groups;
@@ -52,6 +53,8 @@ pub(super) struct Tracer {
     pub(super) late: Late,
     pub(super) copy: Option<Copy>,
     pub(super) agent: Option<Agent>,
+    /// How threads find back by themselves, once it has been looked for.
+    pub(super) way_home: Option<Option<WayHome>>,
     control: UnixStream,
     target: OwnedFd,
     /// Held until the end: one memshed per target.
@@ -122,6 +125,7 @@ impl Tracer {
             late: Late::default(),
             copy: None,
             agent: None,
+            way_home: None,
             control: control.try_clone().map_err(fail)?,
             target,
             _lock: lock,

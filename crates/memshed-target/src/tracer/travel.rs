@@ -9,6 +9,7 @@ use super::agent::JOB;
 use super::calls::{self, Call};
 use super::freeze::{holds, wait_for_moment};
 use super::guard;
+use super::home;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
 use super::sleepers::Sleeper;
@@ -255,7 +256,7 @@ impl Way<'_> {
         held: &Held,
         placed: Placed,
     ) -> Result<Excursion, TargetError> {
-        let home = home(self.pid, regs, held);
+        let home = home::registers(self.pid, regs, held.slept());
         let xsave_size = os::xsave_size().ok_or_else(|| {
             TargetError::Refused("the processor cannot save its registers (XSAVE)".into())
         })?;
@@ -340,21 +341,4 @@ impl Way<'_> {
             }
         }
     }
-}
-
-/// The registers with which a thread goes on where it was, as the kernel would have it: its call,
-/// if it was interrupted in one, is made again.
-fn home(pid: i32, regs: &Registers, held: &Held) -> Registers {
-    const ERESTART_RESTARTBLOCK: i64 = -516;
-    if calls::will_restart(regs) {
-        let rax = match regs.rax as i64 {
-            ERESTART_RESTARTBLOCK => libc::SYS_restart_syscall as u64,
-            _ => regs.orig_rax,
-        };
-        let rip = regs.rip - 2;
-        return Registers { rax, rip, ..*regs };
-    }
-    let interrupted = Some(regs).filter(|regs| calls::was_interrupted(regs));
-    let restart = interrupted.and_then(|regs| calls::restart(pid, regs, held.slept()));
-    restart.map_or(*regs, |restart| restart.regs)
 }
