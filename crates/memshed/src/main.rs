@@ -20,7 +20,7 @@ mod target;
 
 use anstream::AutoStream;
 use clap::Parser;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let settings = settings::Settings::resolve(&cli.global);
     interrupt::install();
+    if cli.global.await_input {
+        // A closed standard input is an end, too.
+        let _ = std::io::stdin().read(&mut [0]);
+    }
     let printer = printer::Printer::new(&settings);
     let result = commands::run(&cli.command, &settings, &printer);
     interrupt::yield_to_interrupt();

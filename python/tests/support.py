@@ -1,0 +1,44 @@
+"""What the tests share: other processes, and what must be left of a look: nothing."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+
+@contextlib.contextmanager
+def python(program):
+    """Another interpreter that runs ``program``, which says when it is ready by a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def children():
+    """Names and states of this process's children."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            before, _, after = file.read().rpartition(")")
+            state, parent = after.split()[:2]
+            if int(parent) == os.getpid():
+                found.append(f"{before})  {state}")
+    return found
+
+
+def until(what, seconds=10):
+    """Waits until ``what()`` is true, and gives it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        told = what()
+        if told:
+            return told
+        time.sleep(0.005)
+    raise AssertionError(f"never: {what}")
