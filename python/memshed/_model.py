@@ -19,6 +19,7 @@ from typing import (
     Type,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -32,7 +33,7 @@ T = TypeVar("T")
 def decode(kind: Type[T], document: Mapping[str, Any]) -> T:
     """Makes a ``kind`` of a JSON object: unknown members are left in ``raw``, and those that are
     missing take their default."""
-    hints = _hints(kind)
+    hints: Dict[str, Any] = _hints(cast(Any, kind))
     values: Dict[str, Any] = {"raw": document}
     for name, hint in hints.items():
         if name in document and name != "raw":
@@ -56,7 +57,7 @@ def _convert(hint: Any, value: Any) -> Any:
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
         return tuple(_convert(item, one) for one in value)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return decode(hint, value)
     if hint is float:
         return float(value)

@@ -47,7 +47,7 @@ def run(arguments: Sequence[str], pid: Optional[int], timeout: Optional[float]) 
     began = time.monotonic()
     lock = _locks.setdefault(pid, threading.RLock())
     if not lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
-        raise Timeout(f"another thread has looked at process {pid} for {timeout:g} s", "wait for it")
+        raise Timeout(f"another thread has looked at process {pid} for {timeout:.1f} s", "wait for it")
     try:
         left = None if timeout is None else max(began + timeout - time.monotonic(), 0.001)
         return _run(binary, arguments, pid, left)
@@ -77,7 +77,7 @@ def _run(
         except subprocess.TimeoutExpired:
             _stop(process, permit)
             raise Timeout(
-                f"memshed did not finish within {timeout:g} s", "give it more time: timeout=…"
+                f"memshed did not finish within {timeout:.1f} s", "give it more time: timeout=…"
             ) from None
         except BaseException:
             _stop(process, permit)
