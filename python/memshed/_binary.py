@@ -30,7 +30,9 @@ def find() -> str:
         why = _unfit(named)
         if why is None:
             return named
-        raise BinaryNotFound(f"{_ENVIRONMENT} is {named}, {why}", f"unset {_ENVIRONMENT}, or mend it")
+        raise BinaryNotFound(
+            f"{_ENVIRONMENT} is {named}, {why}", f"unset {_ENVIRONMENT}, or mend it"
+        )
     misfits: List[str] = []
     for path in _candidates():
         why = _unfit(path)
@@ -38,7 +40,9 @@ def find() -> str:
             return path
         misfits.append(f"{path}, {why}")
     if misfits:
-        raise BinaryNotFound("no memshed command fits this package: " + "; ".join(misfits), _INSTALL)
+        raise BinaryNotFound(
+            "no memshed command fits this package: " + "; ".join(misfits), _INSTALL
+        )
     raise BinaryNotFound(
         "there is no memshed command beside this package or on PATH",
         f"{_INSTALL}; or name it in the environment variable {_ENVIRONMENT}",

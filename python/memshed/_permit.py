@@ -31,11 +31,11 @@ def yama_scope() -> Optional[int]:
 def is_dumpable() -> bool:
     """Whether those of the same user may look at this process at all.
 
-    The files of one that is not dumpable belong to root (proc(5)); of root's own processes that
-    cannot be told, and does not matter.
+    The files in /proc of one that is not dumpable belong to root (proc(5)); of root's own
+    processes that cannot be told, and does not matter.
     """
     try:
-        return os.stat(f"/proc/{os.getpid()}").st_uid == os.geteuid()
+        return os.stat(f"/proc/{os.getpid()}/status").st_uid == os.geteuid()
     except OSError:
         return True
 

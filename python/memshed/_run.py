@@ -47,7 +47,9 @@ def run(arguments: Sequence[str], pid: Optional[int], timeout: Optional[float]) 
     began = time.monotonic()
     lock = _locks.setdefault(pid, threading.RLock())
     if not lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
-        raise Timeout(f"another thread has looked at process {pid} for {timeout:.1f} s", "wait for it")
+        raise Timeout(
+            f"another thread has looked at process {pid} for {timeout:.1f} s", "wait for it"
+        )
     try:
         left = None if timeout is None else max(began + timeout - time.monotonic(), 0.001)
         return _run(binary, arguments, pid, left)
