@@ -150,7 +150,12 @@ pub fn check(process: &Process) -> Result<Access, TargetError> {
         access.obstacles.push(Obstacle::KernelThread);
         return Ok(access);
     }
-    if let Err(e) = ptrace_works() {
+    // Where Yama forbids all of it, not even a child of our own can be traced.
+    let capable = own.capabilities & CAP_SYS_PTRACE != 0;
+    let all_forbidden = yama_scope().is_some_and(|scope| scope > 2 || scope == 2 && !capable);
+    if let Err(e) = ptrace_works()
+        && !all_forbidden
+    {
         access.obstacles.push(Obstacle::PtraceForbidden(e));
     }
     let still = Still::of(process.pid());
