@@ -73,8 +73,7 @@ def _run(
     with Permit() if own else _Nothing() as permit:
         try:
             permit.name(process.pid)
-            # It begins with the first byte. The end of its input would not do: children that
-            # other threads fork meanwhile have the pipe open, too.
+            # It begins with this byte; if there is none, because of an exception, it ends.
             output, errors = process.communicate(b"\n", timeout)
         except subprocess.TimeoutExpired:
             _stop(process, permit)

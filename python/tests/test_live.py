@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import warnings
 from unittest import mock
@@ -191,16 +192,22 @@ class Own(unittest.TestCase):
         def stop(*_):
             raise Stop
 
+        def strike(delay):
+            until(children)
+            time.sleep(delay)
+            os.kill(os.getpid(), signal.SIGALRM)
+
         before = signal.signal(signal.SIGALRM, stop)
         try:
             for delay in (0.02, 0.05, 0.08, 0.12, 0.16):
-                signal.setitimer(signal.ITIMER_REAL, delay)
+                thread = threading.Thread(target=strike, args=[delay])
+                thread.start()
                 with contextlib.suppress(Stop):
-                    memshed.leaks(seconds=60, timeout=0.8)
+                    memshed.leaks(seconds=60)
                     self.fail("not interrupted")
+                thread.join()
                 self.assertEqual(children(), [], delay)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
         memshed.release(dry_run=True)
 

@@ -28,9 +28,9 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let settings = settings::Settings::resolve(&cli.global);
     interrupt::install();
-    if cli.global.await_input {
-        // A closed standard input is an end, too.
-        let _ = std::io::stdin().read(&mut [0]);
+    if cli.global.await_input && std::io::stdin().read(&mut [0]).unwrap_or(0) == 0 {
+        // Whoever started memshed has gone, or has changed its mind.
+        return ExitCode::from(2);
     }
     let printer = printer::Printer::new(&settings);
     let result = commands::run(&cli.command, &settings, &printer);
