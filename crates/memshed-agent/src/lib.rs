@@ -12,6 +12,19 @@ mod words;
 
 pub use words::image;
 
+/// The same code, with memory and a kernel that the tests look after.
+#[cfg(test)]
+#[path = "tests/kernel.rs"]
+#[allow(unsafe_code)]
+mod kernel;
+#[cfg(test)]
+#[path = "../inside/shed/mod.rs"]
+#[allow(unsafe_code)]
+mod shed;
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests;
+
 /// The code, as it has to lie in memory, at the start of a page.
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
 

@@ -15,6 +15,7 @@ mod plain;
 mod ps;
 mod release;
 mod snapshot;
+mod supervise;
 mod text;
 mod watch;
 mod watch_table;
@@ -35,6 +36,7 @@ pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
 pub use release::{MemorySummary, ReleaseStep, ReleaseView, StepName};
 pub use snapshot::SnapshotView;
+pub use supervise::{BackOff, ReleaseEvent};
 pub use watch::{
     CategoryGrowth, Growth, PerHour, Watch, WatchEnd, WatchEvent, WatchLook, WatchMissed,
     WatchReason, WatchSkipped, WatchStart,

@@ -69,6 +69,8 @@ pub enum StepName {
     Malloc,
     /// A collection.
     Collect,
+    /// Caches emptied.
+    Caches,
 }
 
 impl StepName {
@@ -80,6 +82,7 @@ impl StepName {
             StepName::Undo => "retired pools, put back",
             StepName::Malloc => "malloc's free memory",
             StepName::Collect => "garbage collection",
+            StepName::Caches => "emptying caches",
         }
     }
 }
@@ -138,7 +141,10 @@ impl ReleaseStep {
     }
 
     fn is_pymalloc(&self) -> bool {
-        !matches!(self.name, StepName::Malloc | StepName::Collect)
+        matches!(
+            self.name,
+            StepName::FreePools | StepName::UsedPools | StepName::RetirePools | StepName::Undo
+        )
     }
 }
 
@@ -195,12 +201,22 @@ impl ReleaseView {
         }
     }
 
-    /// Counts a call of malloc's own function.
-    pub fn note_trim(&mut self, took: Duration) {
-        for step in &mut self.steps {
-            if step.name == StepName::Malloc {
-                step.took_ms += milliseconds(took);
-                step.released_bytes.get_or_insert(0);
+    /// Counts a step that is done in one piece. Malloc's own function stops nobody but the thread
+    /// that calls it.
+    pub fn note(&mut self, name: StepName, stopped: Duration, took: Duration) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.name == name) {
+            step.took_ms += milliseconds(took);
+            if name != StepName::Malloc {
+                step.stopped_ms = step.stopped_ms.max(milliseconds(stopped));
+            }
+        }
+    }
+
+    /// Takes over what steps would give now.
+    pub fn expect(&mut self, now: Vec<ReleaseStep>) {
+        for step in now {
+            if let Some(known) = self.steps.iter_mut().find(|known| known.name == step.name) {
+                known.releasable_bytes = step.releasable_bytes;
             }
         }
     }
@@ -305,10 +321,9 @@ impl Report for ReleaseView {
             vec![
                 step.name.words().to_owned(),
                 told(step.releasable_bytes),
-                match (done, step.name) {
-                    (false, _) => String::new(),
-                    (true, StepName::Malloc) => "done".to_owned(),
-                    (true, _) => told(step.released_bytes),
+                match done {
+                    true => told(step.released_bytes),
+                    false => String::new(),
                 },
                 match done && step.stopped_ms > 0.0 {
                     true => format!("{:.1} ms", step.stopped_ms),

@@ -18,6 +18,7 @@ impl Copy {
     #[must_use]
     pub fn of(process: &Process) -> Copy {
         let memory = File::open(format!("/proc/{}/mem", process.pid())).expect("its memory");
+        let pagemap = File::open(format!("/proc/{}/pagemap", process.pid())).expect("its pages");
         let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut add = |start: u64, bytes: Vec<u8>| match runs.last_mut() {
             Some((first, run)) if *first + run.len() as u64 == start => run.extend(bytes),
@@ -28,6 +29,20 @@ impl Copy {
                 continue;
             }
             let range = mapping.range();
+            if !mapping.has_file() {
+                // Reading a page that is not there would map the zero page in the process.
+                let mut bytes = vec![0; range.len() as usize];
+                let there = there(&pagemap, range);
+                let whole = there.iter().all(|pages| {
+                    let offset = (pages.start - range.start) as usize;
+                    let bytes = &mut bytes[offset..offset + pages.len() as usize];
+                    memory.read_exact_at(bytes, pages.start).is_ok()
+                });
+                if whole {
+                    add(range.start, bytes);
+                    continue;
+                }
+            }
             let mut bytes = vec![0; range.len() as usize];
             if memory.read_exact_at(&mut bytes, range.start).is_ok() {
                 add(range.start, bytes);
@@ -49,6 +64,31 @@ impl Copy {
         let run = &self.0[after.checked_sub(1)?];
         (at.0 - run.0 < run.1.len() as u64).then_some(run)
     }
+}
+
+/// The pages of `range` that are in memory or in swap, in runs.
+fn there(pagemap: &File, range: Range) -> Vec<Range> {
+    let (page, mut runs) = (PAGE as u64, Vec::<Range>::new());
+    let mut words = vec![0; (range.len() / page * 8) as usize];
+    if pagemap
+        .read_exact_at(&mut words, range.start / page * 8)
+        .is_err()
+    {
+        return vec![range];
+    }
+    for (i, word) in (0..).zip(words.as_chunks::<8>().0) {
+        let start = range.start + i * page;
+        match runs.last_mut() {
+            // Present, or swapped.
+            _ if u64::from_le_bytes(*word) >> 62 == 0 => {}
+            Some(run) if run.end == start => run.end += page,
+            _ => runs.push(Range {
+                start,
+                end: start + page,
+            }),
+        }
+    }
+    runs
 }
 
 impl Memory for Copy {

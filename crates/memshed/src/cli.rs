@@ -166,6 +166,29 @@ pub struct ReleaseArgs {
     /// Run the garbage collector first. The program waits for it.
     #[arg(long)]
     pub collect: bool,
+    /// Empty caches first: `types` (method lookups), `free-lists` (which takes a garbage
+    /// collection), `re`, `linecache`, `functools` (every `lru_cache`) or `functools:MODULE.NAME`
+    /// [without NAMES: types,free-lists,re,linecache]. `memshed inspect` lists them.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "types,free-lists,re,linecache",
+        value_parser = parse_cache
+    )]
+    pub caches: Vec<String>,
+    /// Stay, and look so often whether there is something to give back. What comes straight back
+    /// is released more and more rarely.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with_all = ["dry_run", "undo"])]
+    pub every: Option<Duration>,
+    /// With --every: only while more than this is resident, such as 2GB.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "every")]
+    pub above: Option<u64>,
+    /// With --every: end after so many looks.
+    #[arg(long, value_name = "N", requires = "every", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
 }
 
 /// Arguments of `snapshot`.
@@ -361,6 +384,47 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds_per_unit).map_err(|e| e.to_string())
 }
 
+/// Reads a size: `2GB`, `500 MB`, `1.5GiB`, `4096`; without a unit it is in bytes.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let bytes_per_unit: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        other => {
+            return Err(format!(
+                "unknown unit {other:?}: use kB, MB, GB, MiB or GiB"
+            ));
+        }
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "not a size, such as 500MB or 2GB".to_string())?;
+    Ok((number * bytes_per_unit) as u64)
+}
+
+/// The name of a cache that can be emptied. It becomes part of code that the process runs.
+fn parse_cache(text: &str) -> Result<String, String> {
+    let names = ["types", "free-lists", "re", "linecache", "functools"];
+    let is_name = |name: &str| {
+        let plain = |c: char| c.is_alphanumeric() || "._<>".contains(c);
+        !name.is_empty() && name.chars().all(plain)
+    };
+    match text.strip_prefix("functools:") {
+        Some(name) if is_name(name) => Ok(text.to_owned()),
+        None if names.contains(&text) => Ok(text.to_owned()),
+        _ => Err(format!("use {} or functools:MODULE.NAME", names.join(", "))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,6 +444,25 @@ mod tests {
         assert_eq!(parse_duration("300us"), Ok(Duration::from_micros(300)));
         for wrong in ["", "ms", "5 apples", "1.2.3s", "-1s", "1e400h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("2GB"), Ok(2_000_000_000));
+        assert_eq!(parse_size("1.5 MB"), Ok(1_500_000));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
+        for wrong in ["", "GB", "5 apples", "-1MB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_of_caches_cannot_be_code() {
+        assert!(parse_cache("functools:app.models.Shop.price").is_ok());
+        for wrong in ["", "all", "functools:", "functools:a\"); print(\"", "re;x"] {
+            assert!(parse_cache(wrong).is_err(), "{wrong}");
         }
     }
 

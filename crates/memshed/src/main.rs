@@ -3,6 +3,7 @@
 mod checks;
 mod cli;
 mod commands;
+mod ended;
 mod error;
 mod history;
 mod interrupt;

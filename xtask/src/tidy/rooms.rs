@@ -8,18 +8,25 @@ use std::process::Command;
 
 /// Each room, and the rooms that its shipped code may use. Tests may use `memshed-testing` too.
 pub const ROOMS: &[(&str, &[&str])] = &[
-    ("memshed-target", &[]),
+    ("memshed-agent", &[]),
+    ("memshed-target", &["memshed-agent"]),
     ("memshed-malloc", &["memshed-target"]),
     ("memshed-heap", &[]),
     (
         "memshed-cpython",
-        &["memshed-target", "memshed-malloc", "memshed-heap"],
+        &[
+            "memshed-agent",
+            "memshed-target",
+            "memshed-malloc",
+            "memshed-heap",
+        ],
     ),
     ("memshed-analysis", &["memshed-heap"]),
     ("memshed-report", &["memshed-heap", "memshed-analysis"]),
     (
         "memshed",
         &[
+            "memshed-agent",
             "memshed-target",
             "memshed-malloc",
             "memshed-heap",

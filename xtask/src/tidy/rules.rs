@@ -9,8 +9,10 @@ const LONGEST: usize = 600;
 /// How a file begins that a chore wrote.
 const GENERATED: &str = "// Written by `cargo xtask";
 
-/// Files and folders that may contain `unsafe`: system calls, and bytes shared between processes.
+/// Files and folders that may contain `unsafe`: system calls, bytes shared between
+/// processes, and code that runs inside a process.
 const UNSAFE_ROOMS: &[&str] = &[
+    "crates/memshed-agent/inside/",
     "crates/memshed-target/src/",
     LAUNCHER,
     "crates/memshed-testing/src/",

@@ -5,7 +5,8 @@
 //! alone. A pool is changed and its pages are discarded before the GIL is let go; between two calls
 //! nothing is remembered but which arena comes next.
 //!
-//! No page that is shared with another process is written to or discarded: that would copy it.
+//! No page that is shared with another process is written to or discarded: that would copy it. But
+//! a retired pool that comes back costs a page in any case.
 
 mod arena;
 mod batch;

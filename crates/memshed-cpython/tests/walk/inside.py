@@ -1,8 +1,8 @@
 """Runs the agent within the interpreter that runs this, holding the GIL: what a pending call does.
 
 The addresses of the allocator's state come from outside, as JSON."""
-import array
 import ctypes
+import mmap
 import os
 
 u32, u64 = ctypes.c_uint32, ctypes.c_uint64
@@ -31,9 +31,15 @@ class Plan(ctypes.Structure):
 
 
 class Agent:
-    def __init__(self, image, state):
-        self.entry = ctypes.PyDLL(image).memshed_pending
-        self.entry.argtypes = [ctypes.c_void_p]
+    def __init__(self, image, offset, state):
+        with open(image, "rb") as f:
+            code = f.read()
+        everything = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+        self.image = mmap.mmap(-1, len(code), prot=everything)
+        self.image.write(code)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self.image))
+        # As ctypes.PyDLL does it, with the GIL held.
+        self.entry = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(start + offset)
         self.state = state
         self.pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
         self.ranges = (u64 * 2048)()
@@ -47,12 +53,11 @@ class Agent:
 
     def pages(self, address, size):
         """Bitmaps of the resident and the shared pages."""
-        words = array.array("Q", os.pread(self.pagemap, size // PAGE * 8, address // PAGE * 8))
-        resident = shared = 0
-        for i, word in enumerate(words):
-            if word >> 63:
-                resident |= 1 << i
-                shared |= (word >> 56 & 1 ^ 1) << i
+        raw = os.pread(self.pagemap, size // PAGE * 8, address // PAGE * 8)
+        # Of each word the last byte: bit 63 is "present", bit 56 "mapped by nobody else".
+        last = raw[7::8][::-1]
+        resident = int("".join("1" if b & 0x80 else "0" for b in last), 2)
+        shared = int("".join("1" if b & 0x81 == 0x80 else "0" for b in last), 2)
         return resident, shared
 
     def plans(self):

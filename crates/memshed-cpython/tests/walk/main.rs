@@ -6,6 +6,7 @@ mod duplicates;
 mod fill;
 mod fuzzed;
 mod native;
+mod shed;
 mod stacks;
 mod values;
 

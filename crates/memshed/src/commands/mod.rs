@@ -11,6 +11,7 @@ mod ps;
 mod release;
 mod schema;
 mod snapshot;
+mod supervise;
 mod watch;
 mod why;
 

@@ -1,6 +1,6 @@
 //! `memshed release`: have a running process give memory back to the system.
 
-use super::Status;
+use super::{Status, supervise};
 use crate::cli::ReleaseArgs;
 use crate::error::{CommandError, TargetError};
 use crate::printer::Printer;
@@ -18,10 +18,14 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<Status, CommandError
         hard: args.hard,
         undo: args.undo,
         collect: args.collect,
+        caches: args.caches.clone(),
     };
+    if let Some(every) = args.every {
+        return supervise::run(pid, &wanted, every, args, printer);
+    }
     let stages = printer.stages();
     let target = release::Target::open(pid)?;
-    let view = release::release(&target, wanted, &stages)?;
+    let view = release::release(&target, &wanted, &stages)?;
     drop(stages);
     printer.report(&view)?;
     Ok(Status::Fine)

@@ -5,6 +5,7 @@
 
 use super::Status;
 use crate::cli::InspectArgs;
+use crate::ended::Ended;
 use crate::error::{CommandError, LookError, TargetError};
 use crate::history::{History, HistoryError};
 use crate::interrupt;
@@ -16,9 +17,6 @@ use crate::target::{self, Target};
 use memshed_heap::Heap;
 use memshed_report::{Watch, WatchEvent, WatchReason, WatchSkipped, WatchStart, WatchTable};
 use memshed_target::Process;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -102,51 +100,6 @@ fn now() -> f64 {
 fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     id.unwrap_or_default().trim().to_owned()
-}
-
-/// A process, and the news of its end.
-struct Ended {
-    process: Process,
-    /// Readable once the process has ended.
-    news: Option<OwnedFd>,
-}
-
-impl Ended {
-    fn new(process: Process) -> Ended {
-        let pid = Pid::from_raw(process.pid());
-        let news = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Ended { process, news }
-    }
-
-    fn has_ended(&self) -> bool {
-        !self.process.is_alive()
-    }
-
-    /// Waits for its end until `until`; whether it came.
-    fn wait(&self, until: Instant) -> bool {
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.has_ended() {
-                return self.has_ended();
-            }
-            // Without news, as on kernels before 5.3, it is asked every now and then.
-            let nap = match self.news {
-                Some(_) => left,
-                None => left.min(Duration::from_secs(1)),
-            };
-            let nap = Timespec {
-                tv_sec: nap.as_secs() as i64,
-                tv_nsec: nap.subsec_nanos().into(),
-            };
-            let news = self
-                .news
-                .iter()
-                .map(|news| PollFd::new(news, PollFlags::IN));
-            let mut news: Vec<PollFd<'_>> = news.collect();
-            // Interrupted by a signal at worst.
-            let _ = poll(&mut news, Some(&nap));
-        }
-    }
 }
 
 /// What is told, and where to. One lock: what an interruption tells comes after whole lines.
@@ -285,7 +238,7 @@ impl Watcher<'_> {
 
     fn look(&self) -> Result<Heap, LookError> {
         let stages = || self.printer.stages();
-        look_aside(self.process.process.pid(), &self.options, stages)
+        look_aside(self.process.process().pid(), &self.options, stages)
     }
 
     /// Tells what came of a look that began at `at`; whether anybody still reads. The first one

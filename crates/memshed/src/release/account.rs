@@ -35,7 +35,7 @@ pub struct GlibcUse {
 }
 
 /// Reads it.
-pub fn account(target: &Target, wanted: Wanted) -> Result<Account, LookError> {
+pub fn account(target: &Target, wanted: &Wanted) -> Result<Account, LookError> {
     let (python, live) = target.python()?;
     let mut notes = Vec::new();
     let allocators = python.allocators(&live);
@@ -148,13 +148,19 @@ impl Account {
     }
 
     /// The steps that are to be done, and what each would give.
-    pub fn steps(&self, wanted: Wanted) -> Vec<ReleaseStep> {
+    pub fn steps(&self, wanted: &Wanted) -> Vec<ReleaseStep> {
         let free_pools: u64 = self.plans.iter().map(|plan| plan.free_pool_bytes).sum();
         if wanted.undo {
             return vec![ReleaseStep::undo()];
         }
         let releasable = self.releasable();
         let mut steps = Vec::new();
+        if wanted.collect {
+            steps.push(ReleaseStep::unknown(StepName::Collect));
+        }
+        if !wanted.caches.is_empty() {
+            steps.push(ReleaseStep::unknown(StepName::Caches));
+        }
         let mut add = |name, bytes: u64| steps.push(ReleaseStep::new(name, bytes));
         if !self.allocators.is_empty() {
             let free = releasable.arena_tops + releasable.free_pools;

@@ -7,6 +7,7 @@ use crate::error::LookError;
 use memshed_agent::abi::{Call, Job, kind, status};
 use memshed_agent::entries;
 use memshed_cpython::{Allocator, Gil, PendingCall};
+use memshed_report::ReleaseView;
 use memshed_target::{Agent, Arrival, Journey, Range, RemoteAddr, Traveler, WordTest};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -28,8 +29,6 @@ pub const REST: u64 = RANGES + RANGES_LEN * 16;
 const SHORT: Duration = Duration::from_secs(2);
 /// How long a thread may wait for the GIL.
 const FOR_THE_GIL: Duration = Duration::from_secs(2);
-/// How long a pending call is waited for.
-const PENDING: Duration = Duration::from_secs(2);
 /// How often a pending call is looked at.
 const LOOK: Duration = Duration::from_micros(500);
 /// How often a moment is tried for.
@@ -41,7 +40,7 @@ pub const FUNCTIONS: [&str; 5] = [
     "PyGILState_Release",
     "PyEval_SaveThread",
     "PyEval_RestoreThread",
-    "PyRun_SimpleString",
+    "PyRun_SimpleStringFlags",
 ];
 
 /// How a job was done.
@@ -84,13 +83,42 @@ fn is_zero(addr: RemoteAddr) -> WordTest {
     }
 }
 
+impl<'a> Inside<'a> {
+    /// Puts the agent into the process, with so many bytes of memory beside the jobs.
+    pub fn load(
+        target: &'a Target,
+        functions: &'a HashMap<String, RemoteAddr>,
+        rest: u64,
+    ) -> Result<Inside<'a>, LookError> {
+        let loaded = target.session.load(&memshed_agent::image(), REST + rest);
+        let agent = loaded.map_err(|error| target.error(error))?;
+        Ok(Inside {
+            target,
+            agent,
+            functions,
+        })
+    }
+
+    /// Takes it out again.
+    pub fn unload(self, view: &mut ReleaseView) -> Result<(), LookError> {
+        let gone = self.agent.unload();
+        if !gone.map_err(|error| self.target.error(error))? {
+            view.notes.push(
+                "the code that memshed put into it is still in use there, and stays until it ends"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+}
+
 impl Inside<'_> {
     /// The address of a place in the agent's memory.
     pub fn at(&self, offset: u64) -> RemoteAddr {
         RemoteAddr(self.agent.memory().start + offset)
     }
 
-    fn function(&self, name: &str) -> u64 {
+    pub fn function(&self, name: &str) -> u64 {
         self.functions.get(name).map_or(0, |at| at.0)
     }
 
@@ -111,10 +139,21 @@ impl Inside<'_> {
         if let Some(done) = self.while_free(allocator.gil, job)? {
             return Ok(done);
         }
-        if let Some(done) = self.by_waiting(allocator.gil, job)? {
+        self.holding_gil(allocator, job, FOR_THE_GIL)
+    }
+
+    /// The same for a job that runs Python, for which the GIL has to be held as by a thread of
+    /// Python.
+    pub fn holding_gil(
+        &self,
+        allocator: &Allocator,
+        job: &mut Job,
+        limit: Duration,
+    ) -> Result<Done, Undone> {
+        if let Some(done) = self.by_waiting(allocator.gil, job, limit)? {
             return Ok(done);
         }
-        if let Some(done) = self.pending(allocator, job)? {
+        if let Some(done) = self.pending(allocator, job, limit)? {
             return Ok(done);
         }
         Err(Undone::NoMoment(
@@ -153,7 +192,7 @@ impl Inside<'_> {
     }
 
     /// By a thread of Python that waits for something outside, and takes the GIL like any other.
-    fn by_waiting(&self, gil: Gil, job: &mut Job) -> Result<Option<Done>, Undone> {
+    fn by_waiting(&self, gil: Gil, job: &mut Job, limit: Duration) -> Result<Option<Done>, Undone> {
         let mut outer = Job::new(kind::CALL);
         outer.call = Call {
             function: self.agent.code(entries::PENDING).0,
@@ -176,7 +215,7 @@ impl Inside<'_> {
                 not_for: vec![gil.state],
             },
             tests: Vec::new(),
-            limit: FOR_THE_GIL,
+            limit,
         };
         let trip = self.agent.travel(journey);
         let trip = trip.map_err(|error| self.target.error(error))?;
@@ -194,7 +233,12 @@ impl Inside<'_> {
     }
 
     /// Between two instructions of whoever holds the GIL.
-    pub fn pending(&self, allocator: &Allocator, job: &mut Job) -> Result<Option<Done>, Undone> {
+    pub fn pending(
+        &self,
+        allocator: &Allocator,
+        job: &mut Job,
+        limit: Duration,
+    ) -> Result<Option<Done>, Undone> {
         job.gil_locked = 0;
         job.status = status::WAITING.into();
         self.put(INNER_JOB, job.words())?;
@@ -215,13 +259,17 @@ impl Inside<'_> {
                 continue;
             }
             let began = Instant::now();
-            while began.elapsed() < PENDING {
+            while began.elapsed() < limit {
                 let after = self.job(INNER_JOB)?;
                 if !matches!(after.status(), status::WAITING | status::RUNNING) {
                     *job = after;
                     let took = Duration::from_nanos(job.took_ns);
                     let stopped = stopped.max(took);
                     return Ok(Some(Done { stopped, took }));
+                }
+                // One that is not begun soon will not be.
+                if after.status() == status::WAITING && began.elapsed() > FOR_THE_GIL {
+                    break;
                 }
                 std::thread::sleep(LOOK);
             }
@@ -242,7 +290,7 @@ impl Inside<'_> {
         free: Vec<WordTest>,
         not_for: Vec<Range>,
         limit: Duration,
-    ) -> Result<(Done, u64), Undone> {
+    ) -> Result<Done, Undone> {
         for _ in 0..ATTEMPTS {
             let mut job = Job::new(kind::CALL);
             job.call = Call {
@@ -267,7 +315,7 @@ impl Inside<'_> {
                     let job = self.job(JOB)?;
                     let took = Duration::from_nanos(job.took_ns);
                     let stopped = trip.stopped;
-                    return Ok((Done { stopped, took }, job.call.result));
+                    return Ok(Done { stopped, took });
                 }
                 Arrival::Overdue => return Err(overdue("a call within it")),
                 Arrival::BadMoment | Arrival::Nobody => {}
@@ -296,4 +344,14 @@ fn overdue(what: &str) -> Undone {
     Undone::NoMoment(format!(
         "{what} takes longer than its limit, and is left to it"
     ))
+}
+
+/// Bytes as words.
+pub fn text(bytes: &[u8]) -> Vec<u64> {
+    let word = |chunk: &[u8]| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    };
+    bytes.chunks(8).map(word).collect()
 }

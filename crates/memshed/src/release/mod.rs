@@ -2,13 +2,14 @@
 
 mod account;
 mod agent;
+mod code;
 mod pymalloc;
 mod system;
 
 use crate::error::LookError;
 use crate::look::Progress;
 use crate::open;
-use agent::{FUNCTIONS, Inside, REST};
+use agent::{FUNCTIONS, Inside};
 use memshed_cpython::{Allocator, PendingCall, Program, Python, WalkError};
 use memshed_report::{ReleaseStep, ReleaseView};
 use memshed_target::{
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Only say what it would give.
     pub dry_run: bool,
@@ -28,6 +29,15 @@ pub struct Wanted {
     pub undo: bool,
     /// Run the collector first.
     pub collect: bool,
+    /// Empty these caches first.
+    pub caches: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether the process has to run Python for it.
+    fn runs_python(&self) -> bool {
+        self.collect || !self.caches.is_empty()
+    }
 }
 
 /// A process that is to give memory back.
@@ -67,6 +77,12 @@ impl Target {
         let python = Python::open(self.program.clone(), &live);
         let python = python.map_err(|error| self.walk_error(error))?;
         Ok((python, live))
+    }
+
+    /// Resident bytes now.
+    fn resident(&self) -> Result<u64, LookError> {
+        let memory = self.process.memory_use();
+        Ok(memory.map_err(|error| self.error(error))?.rss)
     }
 
     /// The threads that the interpreter knows, by our numbers.
@@ -119,54 +135,39 @@ impl Target {
 /// Has the process give memory back, and says what came of it.
 pub fn release(
     target: &Target,
-    wanted: Wanted,
+    wanted: &Wanted,
     progress: &dyn Progress,
 ) -> Result<ReleaseView, LookError> {
     let started = Instant::now();
     progress.stage("looking at what it holds");
-    let before = account::account(target, wanted)?;
-    let functions = target.functions()?;
-    let mut view = ReleaseView::new(target.pid, before.summary());
+    let mut account = account::account(target, wanted)?;
+    let mut view = ReleaseView::new(target.pid, account.summary());
     view.dry_run = wanted.dry_run;
-    view.notes.extend(before.notes.iter().cloned());
-    view.steps = before.steps(wanted);
+    view.notes.extend(account.notes.iter().cloned());
+    view.steps = account.steps(wanted);
     if !wanted.dry_run && view.steps.iter().any(ReleaseStep::is_due) {
+        let functions = target.functions()?;
+        if wanted.runs_python() {
+            progress.stage("running Python code in it");
+            let inside = Inside::load(target, &functions, 0)?;
+            code::run(&inside, &account, wanted, &mut view)?;
+            inside.unload(&mut view)?;
+            // There is more to give now.
+            account = account::account(target, wanted)?;
+            view.expect(account.steps(wanted));
+        }
         progress.stage("giving memory back");
-        act(target, wanted, &before, &functions, &mut view)?;
+        let inside = Inside::load(target, &functions, account.room())?;
+        for allocator in &account.allocators {
+            pymalloc::shed(&inside, &account, allocator, wanted, &mut view)?;
+        }
+        if !wanted.undo {
+            system::trim(&inside, &account, &mut view)?;
+        }
+        inside.unload(&mut view)?;
         progress.stage("looking again");
         view.after = Some(account::account(target, wanted)?.summary());
     }
     view.seconds = started.elapsed().as_secs_f64();
     Ok(view)
-}
-
-/// Does the steps.
-fn act(
-    target: &Target,
-    wanted: Wanted,
-    before: &account::Account,
-    functions: &HashMap<String, RemoteAddr>,
-    view: &mut ReleaseView,
-) -> Result<(), LookError> {
-    let room = REST + before.room();
-    let loaded = target.session.load(&memshed_agent::image(), room);
-    let inside = Inside {
-        target,
-        agent: loaded.map_err(|error| target.error(error))?,
-        functions,
-    };
-    for allocator in &before.allocators {
-        pymalloc::shed(&inside, before, allocator, wanted, view)?;
-    }
-    if !wanted.undo {
-        system::trim(&inside, before, view)?;
-    }
-    let gone = inside.agent.unload();
-    if !gone.map_err(|error| target.error(error))? {
-        view.notes.push(
-            "the code that memshed put into it is still in use there, and stays until it ends"
-                .into(),
-        );
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use memshed_report::{ReleaseView, StepName};
 use std::time::Duration;
 
 /// How long a slice may take, so that no stop is longer than 10 ms.
-const SLICE: Duration = Duration::from_millis(3);
+const SLICE: Duration = Duration::from_millis(2);
 /// Plans put into the process at a time.
 const BATCH: usize = 1024;
 /// Slices for each arena at most: each does at least one.
@@ -21,7 +21,7 @@ pub fn shed(
     inside: &Inside<'_>,
     account: &Account,
     allocator: &Allocator,
-    wanted: Wanted,
+    wanted: &Wanted,
     view: &mut ReleaseView,
 ) -> Result<(), LookError> {
     let number = account
@@ -61,7 +61,7 @@ pub fn shed(
 fn job(
     inside: &Inside<'_>,
     allocator: &Allocator,
-    wanted: Wanted,
+    wanted: &Wanted,
     plans: u64,
 ) -> Result<Job, LookError> {
     let mut job = Job::new(kind::SHED);

@@ -2,7 +2,7 @@
 //! called by a thread that is not within it.
 
 use super::account::Account;
-use super::agent::{Inside, Undone, WORDS};
+use super::agent::{Done, Inside, Undone, WORDS, text};
 use crate::error::LookError;
 use memshed_report::{ReleaseStep, ReleaseView, StepName};
 use memshed_target::{Range, RemoteAddr, WordTest};
@@ -44,36 +44,44 @@ pub fn trim(
     let Some(trim) = choose(inside, account, view)? else {
         return Ok(());
     };
+    let before = inside.target.resident()?;
+    let done = call(inside, account, trim, view)?;
+    if let Some(done) = done {
+        view.note(StepName::Malloc, done.stopped, done.took);
+        let released = before.saturating_sub(inside.target.resident()?);
+        view.add(StepName::Malloc, released);
+    }
+    Ok(())
+}
+
+/// Calls the function, in one of the ways that there are.
+fn call(
+    inside: &Inside<'_>,
+    account: &Account,
+    trim: Trim,
+    view: &mut ReleaseView,
+) -> Result<Option<Done>, LookError> {
     let called = inside.call(trim.function, trim.args, trim.free, trim.not_for, LIMIT);
     let why = match called {
-        Ok((done, _)) => {
-            view.note_trim(done.took);
-            return Ok(());
-        }
+        Ok(done) => return Ok(Some(done)),
         Err(Undone::NoMoment(why)) => why,
         Err(Undone::Failed(error)) => return Err(error),
     };
     // A busy program: by whoever holds the GIL, which is released meanwhile.
-    let Some(allocator) = account.allocators.first() else {
-        view.notes.push(format!("malloc's memory: {why}"));
-        return Ok(());
+    let also = match account.allocators.first() {
+        None => String::new(),
+        Some(allocator) => {
+            let mut job = inside.released(trim.function, trim.args);
+            match inside.pending(allocator, &mut job, LIMIT) {
+                Ok(Some(done)) => return Ok(Some(done)),
+                Ok(None) => String::new(),
+                Err(Undone::NoMoment(also)) => format!("; {also}"),
+                Err(Undone::Failed(error)) => return Err(error),
+            }
+        }
     };
-    let mut job = inside.released(trim.function, trim.args);
-    match inside.pending(allocator, &mut job) {
-        Ok(Some(done)) => {
-            view.note_trim(done.took);
-            Ok(())
-        }
-        Ok(None) => {
-            view.notes.push(format!("malloc's memory: {why}"));
-            Ok(())
-        }
-        Err(Undone::NoMoment(also)) => {
-            view.notes.push(format!("malloc's memory: {why}; {also}"));
-            Ok(())
-        }
-        Err(Undone::Failed(error)) => Err(error),
-    }
+    view.notes.push(format!("malloc's memory: {why}{also}"));
+    Ok(None)
 }
 
 /// Which function, if any is known and worth it.
@@ -134,14 +142,4 @@ fn choose(
         // What its locks are is not known.
         not_for: vec![everything],
     }))
-}
-
-/// Bytes as words.
-fn text(bytes: &[u8]) -> Vec<u64> {
-    let word = |chunk: &[u8]| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    };
-    bytes.chunks(8).map(word).collect()
 }
