@@ -25,7 +25,7 @@ rules are those of the command: ``memshed doctor PID`` checks them.
 from __future__ import annotations
 
 import os
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 from ._errors import (
     BinaryNotFound,
@@ -203,13 +203,15 @@ def release(
     hard: bool = False,
     undo: bool = False,
     collect: bool = False,
+    caches: Union[bool, Sequence[str]] = False,
     timeout: Optional[float] = 60,
 ) -> Release:
     """Has a process give memory back to the system that it holds and does not use.
 
     With ``dry_run`` only says what it would give. ``hard`` retires free pools whole: Python's
     allocator does without them until ``undo``, which does nothing else. With ``collect`` the
-    garbage collector runs first.
+    garbage collector runs first, with ``caches`` those that it names are emptied, such as
+    ``["re", "functools:app.page"]``; ``True`` stands for some that are soon filled again.
 
     >>> memshed.release().released_bytes
     48234496
@@ -217,6 +219,10 @@ def release(
     word, of = _target(pid)
     flags = {"--dry-run": dry_run, "--hard": hard, "--undo": undo, "--collect": collect}
     arguments = ["release", word, *(flag for flag, wanted in flags.items() if wanted)]
+    if caches is True:
+        arguments.append("--caches")
+    elif caches:
+        arguments.append("--caches=" + ",".join(caches))
     return decode(Release, run(arguments, of, timeout))
 
 

@@ -81,6 +81,10 @@ class Own(unittest.TestCase):
         self.assertIn("could give", str(before))
         self.assertIn("retire-pools", [step.name for step in memshed.release(hard=True).steps])
         self.assertIn("undo", [step.name for step in memshed.release(undo=True).steps])
+        steps = [step.name for step in memshed.release(collect=True, caches=True).steps]
+        self.assertIn("collect", steps)
+        self.assertIn("caches", steps)
+        memshed.release(caches=["re", "linecache"])
         with self.assertRaisesRegex(memshed.MemshedError, "cannot be used with"):
             memshed.release(hard=True, undo=True)
 
