@@ -62,15 +62,15 @@ def _run(
 ) -> Dict[str, Any]:
     own = pid == os.getpid()
     options = ["--format=json", "--color=never"] + (["--await-input"] if own else [])
-    process = subprocess.Popen(
-        [binary, *options, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Ctrl-C comes to this process, which ends the command in good order.
-        start_new_session=True,
-    )
     with Permit() if own else _Nothing() as permit:
+        process = subprocess.Popen(
+            [binary, *options, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Ctrl-C comes to this process, which ends the command in good order.
+            start_new_session=True,
+        )
         try:
             permit.name(process.pid)
             # It begins with this byte; if there is none, because of an exception, it ends.
