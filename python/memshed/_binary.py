@@ -15,7 +15,7 @@ from ._version import __version__
 
 _NAME = "memshed"
 _ENVIRONMENT = "MEMSHED_BINARY"
-_INSTALL = f"`pip install --force-reinstall memshed=={__version__}` brings both"
+_INSTALL = f"install the wheel of memshed {__version__} again, which carries both"
 
 # Versions that were asked for, by path, time and size of the file.
 _versions: Dict[Tuple[str, int, int], str] = {}

@@ -383,7 +383,7 @@ class Binaries(unittest.TestCase):
         ):
             with self.assertRaises(memshed.BinaryNotFound) as caught:
                 memshed.inspect()
-        self.assertIn("pip install", caught.exception.hint)
+        self.assertIn("install the wheel", caught.exception.hint)
 
 
 def as_nobody(program):
