@@ -1,4 +1,5 @@
-"""Builds the wheel: the `memshed` command, linked statically, for every Python.
+"""Builds the wheel: the `memshed` command, linked statically, and the package over it, for every
+Python.
 
 The version is the workspace's, read from Cargo.toml. Everything else is in pyproject.toml.
 """

@@ -7,6 +7,7 @@ mod example;
 mod fuzz;
 mod interpreters;
 mod layouts;
+mod package;
 mod pythons;
 mod test;
 mod tidy;

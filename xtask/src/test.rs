@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that has to hold, on every interpreter found: formatting, lints,
-//! the tests of all crates, the invariants of the tree, and a quick acceptance run.
+//! the tests of all crates and of the Python package, the invariants of the tree, and a quick
+//! acceptance run.
 
 use crate::accept::ground::workspace;
-use crate::interpreters;
+use crate::{interpreters, package};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -58,8 +59,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
             began.elapsed().as_secs_f64()
         ));
     }
+    // Not a verb of cargo's; on the binary that was built above.
+    let began = Instant::now();
+    let good = package::test(&root, &found)?;
+    failed += usize::from(!good);
+    let verdict = if good { "passed" } else { "FAILED" };
+    told.push(format!(
+        "package: {verdict} ({:.0} s)",
+        began.elapsed().as_secs_f64()
+    ));
     println!("{}", told.join("\n"));
-    println!("{} of {} steps passed", steps.len() - failed, steps.len());
+    println!("{} of {} steps passed", told.len() - failed, told.len());
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask wheel`: builds the wheel as `pip` does and checks that it keeps its promises.
 //!
 //! One wheel serves every Python (`py3-none`), its tag's glibc is not newer than what its binaries
-//! need, the command runs from a fresh virtual environment of every interpreter found, and from an
-//! empty root directory as in the barest container.
+//! need, the command and the package run from a fresh virtual environment of every interpreter
+//! found, and the command from an empty root directory as in the barest container.
 
 use crate::interpreters::{self, Interpreter};
 use anyhow::{Context, Result, bail, ensure};
@@ -165,7 +165,18 @@ fn newest_glibc(table: &str) -> Option<u32> {
         .max()
 }
 
-/// Installs the wheel into a fresh environment of `interpreter` and asks the command its version.
+/// Looks at itself, by the package and the command that it finds.
+const PROGRAM: &str = "
+import memshed, os
+try:
+    assert memshed.inspect().process.pid == os.getpid()
+except memshed.Unsupported:
+    pass
+print('memshed', memshed.__version__)
+";
+
+/// Installs the wheel into a fresh environment of `interpreter`, asks the command its version, and
+/// has the package look at its own process.
 fn check_install(
     builder: &Path,
     interpreter: &Interpreter,
@@ -194,6 +205,8 @@ fn check_install(
     )?;
     let said = run_command(venv.join("bin/memshed"), ["--version".as_ref()])?;
     check_version(&said)?;
+    let program = ["-I", "-c", PROGRAM].map(OsStr::new);
+    check_version(&run_command(&python, program)?)?;
     println!("  installed and ran: Python {}", interpreter.label());
     Ok(())
 }

@@ -13,6 +13,7 @@ struct Document<'a> {
     schema: u32,
     process: &'a Process,
     snapshot: &'a SnapshotInfo,
+    verdict: Vec<String>,
     objects: &'a ObjectsRow,
     types: &'a [TypeRow],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +33,7 @@ pub(crate) fn inspect(view: &InspectView) -> serde_json::Value {
         schema: SCHEMA,
         process: &view.process,
         snapshot: &view.snapshot,
+        verdict: crate::plain::lines(view),
         objects: &view.objects,
         types: &view.types,
         modules: view.modules.as_deref(),

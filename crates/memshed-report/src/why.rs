@@ -318,6 +318,7 @@ struct Document<'a> {
     schema: u32,
     process: &'a Process,
     snapshot: &'a SnapshotInfo,
+    verdict: Vec<String>,
     meaning: &'static str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -351,6 +352,7 @@ impl Report for WhyView {
             schema: SCHEMA,
             process: &self.process,
             snapshot: &self.snapshot,
+            verdict: crate::why_plain::lines(self),
             meaning: match self.meaning {
                 Meaning::Object => "object",
                 Meaning::Type(_) => "type",

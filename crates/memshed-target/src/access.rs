@@ -150,7 +150,12 @@ pub fn check(process: &Process) -> Result<Access, TargetError> {
         access.obstacles.push(Obstacle::KernelThread);
         return Ok(access);
     }
-    if let Err(e) = ptrace_works() {
+    // Where Yama forbids all of it, not even a child of our own can be traced.
+    let capable = own.capabilities & CAP_SYS_PTRACE != 0;
+    let all_forbidden = yama_scope().is_some_and(|scope| scope > 2 || scope == 2 && !capable);
+    if let Err(e) = ptrace_works()
+        && !all_forbidden
+    {
         access.obstacles.push(Obstacle::PtraceForbidden(e));
     }
     let still = Still::of(process.pid());
@@ -172,7 +177,8 @@ fn check_rights(process: &Process, theirs: &Status, own: &Status, access: &mut A
     if let Some(scope) = yama_scope() {
         let forbidden = match scope {
             0 => false,
-            1 | 2 => !capable,
+            1 => !capable && !may_attach(process),
+            2 => !capable,
             _ => true,
         };
         if forbidden {
@@ -199,6 +205,13 @@ fn check_rights(process: &Process, theirs: &Status, own: &Status, access: &mut A
         // Owned by us, and yet its files in /proc are not: PR_SET_DUMPABLE(2const).
         access.obstacles.push(Obstacle::NotDumpable);
     }
+}
+
+/// Whether the kernel would let this process attach. Opening that file takes the same right, and
+/// does nothing to the process: mm_access() in kernel/fork.c. Only so comes out that it has named
+/// us, or everybody, by PR_SET_PTRACER(2const).
+fn may_attach(process: &Process) -> bool {
+    fs::File::open(format!("/proc/{}/mem", process.pid())).is_ok()
 }
 
 /// What changes the method.

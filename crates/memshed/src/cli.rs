@@ -43,6 +43,10 @@ pub struct GlobalOptions {
     /// Say more about what is being done, on standard error.
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Begin when a byte comes on standard input; end at its end. Whoever starts memshed may have to
+    /// permit it first to look, and cannot name a process that is not there yet.
+    #[arg(long, global = true, hide = true)]
+    pub await_input: bool,
 }
 
 /// How a result is written.

@@ -21,7 +21,7 @@ mod target;
 
 use anstream::AutoStream;
 use clap::Parser;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -29,6 +29,10 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let settings = settings::Settings::resolve(&cli.global);
     interrupt::install();
+    if cli.global.await_input && std::io::stdin().read(&mut [0]).unwrap_or(0) == 0 {
+        // Whoever started memshed has gone, or has changed its mind.
+        return ExitCode::from(2);
+    }
     let printer = printer::Printer::new(&settings);
     let result = commands::run(&cli.command, &settings, &printer);
     interrupt::yield_to_interrupt();
