@@ -7,7 +7,8 @@ use super::freeze::holds;
 use super::guard;
 use super::inject::Wanted;
 use super::serve::Tracer;
-use super::stop::{self, Stop};
+use super::stop::Stop;
+use super::survey;
 use crate::error::TargetError;
 use crate::memory::{Range, RemoteAddr};
 use crate::os::{self, Deadline, PAGE};
@@ -36,9 +37,8 @@ pub(super) struct Agent {
 impl Tracer {
     /// Puts code into the target.
     pub(super) fn load(&mut self, image: &[u64], data: u64) -> Result<Placed, TargetError> {
-        if let Some(agent) = &self.agent {
-            return Ok(agent.placed);
-        }
+        // One that is still in use stays where it is.
+        self.left_inside.extend(self.agent.take());
         self.may_run_code()?;
         let code: Vec<u8> = image.iter().flat_map(|word| word.to_le_bytes()).collect();
         let code_len = (code.len() as u64).next_multiple_of(PAGE);
@@ -110,7 +110,7 @@ impl Tracer {
         };
         let deadline = Deadline::after(LIMIT);
         loop {
-            let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+            let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
             let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, LIMIT);
             stop.stop_one()?;
             if let Some(at) = stop.best_for_injection() {
@@ -176,7 +176,7 @@ impl Tracer {
 
     /// Changes words while no thread runs.
     pub(super) fn poke(&mut self, wanted: &Pokes) -> Result<Trip, TargetError> {
-        let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+        let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let (pid, limit) = (self.pid, wanted.deadline);
         let mut stop = Stop::new(pid, survey, &mut self.late, &self.events, limit);
         stop.stop_all()?;
@@ -230,7 +230,7 @@ impl Tracer {
             way_home: self.way_home(),
         };
         while !deadline.over() {
-            let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+            let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
             let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, LIMIT);
             stop.stop_all()?;
             let within = stop.held.iter().filter_map(|held| held.regs);
@@ -249,6 +249,16 @@ impl Tracer {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(false)
+    }
+
+    /// Removes what was still in use before.
+    pub(super) fn unload_all(&mut self) {
+        for agent in std::mem::take(&mut self.left_inside) {
+            // What is still in use stays, and does no harm.
+            let _ = self.unload();
+            self.agent = Some(agent);
+        }
+        let _ = self.unload();
     }
 
     fn job_is_over(&self, job: u64) -> Result<bool, TargetError> {

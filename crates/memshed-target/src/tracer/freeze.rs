@@ -7,7 +7,8 @@ use super::home::WayHome;
 use super::inject::Wanted;
 use super::ptrace::{self, Event};
 use super::serve::Tracer;
-use super::stop::{self, Ran, Stop, wait_for_child};
+use super::stop::{Ran, Stop, wait_for_child};
+use super::survey;
 use crate::error::TargetError;
 use crate::maps::{self, Mapping};
 use crate::os::{self, Deadline};
@@ -141,7 +142,7 @@ impl Tracer {
         last: bool,
         outcome: &mut Outcome,
     ) -> Result<Tried, Failed> {
-        let survey = stop::survey(self.pid, &mut self.clock, restless)?;
+        let survey = survey::survey(self.pid, &mut self.clock, restless)?;
         let mut stop = Stop::new(
             self.pid,
             survey,
@@ -219,7 +220,7 @@ impl Tracer {
         for attempt in 1..=attempts {
             let last = attempt == attempts;
             wait_for_moment(self.pid, &request.avoid);
-            let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+            let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
             let mut stop = Stop::new(
                 self.pid,
                 survey,
@@ -327,7 +328,7 @@ impl Tracer {
         let facts = guard::Facts::of(self.pid);
         let instruction = self.find_syscall_instruction()?;
         let way_home = self.way_home();
-        let survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+        let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let limit = Duration::from_millis(200);
         let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, limit);
         stop.stop_one()?;

@@ -20,6 +20,7 @@ mod ptrace;
 mod serve;
 mod sleepers;
 mod stop;
+mod survey;
 mod travel;
 mod watch;
 

@@ -53,6 +53,8 @@ pub(super) struct Tracer {
     pub(super) late: Late,
     pub(super) copy: Option<Copy>,
     pub(super) agent: Option<Agent>,
+    /// Earlier ones that the target may yet run.
+    pub(super) left_inside: Vec<Agent>,
     /// How threads find back by themselves, once it has been looked for.
     pub(super) way_home: Option<Option<WayHome>>,
     control: UnixStream,
@@ -125,6 +127,7 @@ impl Tracer {
             late: Late::default(),
             copy: None,
             agent: None,
+            left_inside: Vec::new(),
             way_home: None,
             control: control.try_clone().map_err(fail)?,
             target,
@@ -281,9 +284,8 @@ impl Tracer {
         {
             left_behind.get_or_insert(format!("the copy, process {copy}, was not reaped"));
         }
-        // What is still in use stays, and does no harm.
         if self.target_lives() {
-            let _ = self.unload();
+            self.unload_all();
         }
         let deadline = Deadline::after(LATE_LIMIT);
         while !self.late.is_empty() && !deadline.over() {

@@ -2,12 +2,12 @@
 
 use super::calls;
 use super::ptrace::{self, Event, Registers};
-use super::sleepers::{self, SchedulerClock, Sleeper};
+use super::sleepers::{self, Sleeper};
+use super::survey::{self, Survey};
 use super::watch::Watch;
 use crate::error::TargetError;
 use crate::os::{self, Deadline};
 use crate::status::field;
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -15,11 +15,9 @@ use std::time::{Duration, Instant};
 
 /// After this, a thread that does not stop is looked at: in uninterruptible sleep it is skipped.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How often running threads are looked at again before a stop.
-const LOOKS: u32 = 10;
 /// How often and how long a thread between two pieces of a transfer is waited for.
 const NAPS: u32 = 20;
-const NAP: Duration = Duration::from_micros(50);
+pub(super) const NAP: Duration = Duration::from_micros(50);
 
 /// Threads we are attached to that had not stopped when the others were let go. They run no code
 /// of the target before they stop, and are let go as soon as they do.
@@ -173,89 +171,6 @@ pub(super) struct Stop<'a> {
     pub(super) woken: u32,
     pub(super) skipped: u32,
     pub(super) prolonged: u32,
-}
-
-/// What was found out about the threads just before a stop.
-pub(super) struct Survey {
-    /// Those to be left asleep.
-    asleep: Vec<Sleeper>,
-    /// One that has to be woken because all of them are asleep.
-    chosen: Option<Sleeper>,
-}
-
-/// Looks which threads had better be left asleep; not those in `restless`, which are known to
-/// wake all the time.
-pub(super) fn survey(
-    pid: i32,
-    clock: &mut SchedulerClock,
-    restless: &HashSet<i32>,
-) -> Result<Survey, TargetError> {
-    let all = threads(pid)?;
-    let leave = |s: &Sleeper| s.uninterruptible || (s.leave() && !restless.contains(&s.tid));
-    let mut found: Vec<Option<Sleeper>> = all.iter().map(|&tid| Sleeper::find(pid, tid)).collect();
-    // A thread that runs may be about to sleep again, half-way through a transfer that a stop
-    // would cut short. Most come to rest soon; what cannot be seen is that of one that does not.
-    for _ in 0..LOOKS {
-        if found.iter().all(Option::is_some) {
-            break;
-        }
-        std::thread::sleep(NAP);
-        for (place, &tid) in found.iter_mut().zip(&all) {
-            if place.as_ref().is_none_or(|s| !s.still_asleep()) {
-                *place = Sleeper::find(pid, tid);
-            }
-        }
-    }
-    let mut asleep: Vec<Sleeper> = found.into_iter().flatten().filter(leave).collect();
-    let mut chosen = None;
-    if asleep.len() == all.len() {
-        let candidates = asleep
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| !s.uninterruptible);
-        let best = candidates
-            .min_by_key(|(_, s)| s.reluctance())
-            .map(|(i, _)| i);
-        chosen = best.map(|i| asleep.swap_remove(i));
-    }
-    if let Some(sleeper) = &mut chosen {
-        sleeper.note_since(clock);
-    }
-    Ok(Survey { asleep, chosen })
-}
-
-impl Survey {
-    /// Whether a thread is to be left asleep.
-    pub(super) fn leaves_asleep(&self, tid: i32) -> bool {
-        self.asleep.iter().any(|s| s.tid == tid)
-    }
-
-    /// Chooses, among those to be left asleep, the best to be woken after all.
-    pub(super) fn choose(
-        &mut self,
-        clock: &mut SchedulerClock,
-        may: impl Fn(&Sleeper) -> bool,
-    ) -> Option<i32> {
-        let able = |s: &&Sleeper| !s.uninterruptible && may(s);
-        let best = self
-            .asleep
-            .iter()
-            .filter(able)
-            .min_by_key(|s| s.reluctance())?
-            .tid;
-        let at = self.asleep.iter().position(|s| s.tid == best)?;
-        let mut chosen = self.asleep.swap_remove(at);
-        chosen.note_since(clock);
-        self.chosen = Some(chosen);
-        Some(best)
-    }
-}
-
-/// Whether signals are sent to this thread that others would get while it is stopped: it is the
-/// first, or has children.
-pub(super) fn will_be_missed(pid: i32, tid: i32) -> bool {
-    let path = format!("/proc/{pid}/task/{tid}/children");
-    tid == pid || fs::read_to_string(path).is_ok_and(|c| !c.trim().is_empty())
 }
 
 /// A thread that ran although it was thought asleep.
@@ -430,7 +345,7 @@ impl<'a> Stop<'a> {
     /// with children, who are sent signals that the others would get instead.
     pub(super) fn stop_one(&mut self) -> Result<(), TargetError> {
         let mut tids = threads(self.pid)?;
-        tids.sort_by_cached_key(|&tid| will_be_missed(self.pid, tid));
+        tids.sort_by_cached_key(|&tid| survey::will_be_missed(self.pid, tid));
         self.stop_first_of(&tids)
     }
 

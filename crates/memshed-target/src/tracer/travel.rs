@@ -13,7 +13,8 @@ use super::home;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
 use super::sleepers::Sleeper;
-use super::stop::{self, Held, Stop, Survey, wait_for_child};
+use super::stop::{self, Held, Stop, wait_for_child};
+use super::survey::{self, Survey};
 use crate::error::TargetError;
 use crate::memory::{Range, RemoteAddr};
 use crate::os::{self, Deadline};
@@ -38,7 +39,7 @@ const BELOW: u64 = 136;
 const PLAIN_FLAGS: u64 = 0x202;
 
 /// Calls that no allocator makes, and that wait for something outside.
-const WAITS: [i64; 19] = [
+const WAITS: [i64; 18] = [
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_poll,
@@ -57,17 +58,16 @@ const WAITS: [i64; 19] = [
     libc::SYS_wait4,
     libc::SYS_waitid,
     libc::SYS_pause,
-    libc::SYS_restart_syscall,
 ];
 
 /// Whether a thread in this call may be sent on a journey for which it has to be blocked. A
-/// restarted call was one of `poll`, `nanosleep` and `futex`; which one is not known.
+/// restarted call was one of `poll`, `nanosleep` and `futex`; which one is not known, but its
+/// arguments are what they were.
 fn may_leave(number: i64, args: [u64; 6], not_for: &[Range]) -> bool {
     match number {
-        libc::SYS_futex => !not_for
+        libc::SYS_futex | libc::SYS_restart_syscall => !not_for
             .iter()
             .any(|lock| lock.contains(RemoteAddr(args[0]))),
-        libc::SYS_restart_syscall => not_for.is_empty(),
         number => WAITS.contains(&number),
     }
 }
@@ -118,7 +118,7 @@ impl Tracer {
         if !holds(self.pid, &journey.tests) {
             return Ok(Trip::NONE);
         }
-        let mut survey = stop::survey(self.pid, &mut self.clock, &HashSet::new())?;
+        let mut survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let mut order = candidates(self.pid, &journey.who, &survey)?;
         if order.is_empty()
             && let Some(tid) = survey.choose(&mut self.clock, |sleeper| {
@@ -170,7 +170,7 @@ fn candidates(pid: i32, who: &Traveler, survey: &Survey) -> Result<Vec<i32>, Tar
         let sleeper = Sleeper::find(pid, tid);
         let call = sleeper.as_ref().and_then(|s| s.call.as_ref());
         if who.allows_in(call) {
-            let missed = stop::will_be_missed(pid, tid);
+            let missed = survey::will_be_missed(pid, tid);
             found.push((sleeper.is_none(), missed, tid));
         }
     }
