@@ -28,6 +28,10 @@ pub struct LookOptions {
     pub want_edges: bool,
     /// Whether objects of equal contents are to be found.
     pub duplicates: bool,
+    /// Whether all of them are wanted, and what instances of classes are made of.
+    pub advice: bool,
+    /// Whether old objects are to be known again in a later look.
+    pub fingerprints: bool,
 }
 
 /// Told what is being done, so that somebody can watch.
@@ -47,15 +51,7 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
         options,
         progress,
     };
-    let process = Process::open(pid).map_err(|error| match error {
-        TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
-        error => look.target_error(error),
-    })?;
-    let access = access::check(&process).map_err(|error| look.target_error(error))?;
-    access
-        .into_result(pid)
-        .map_err(|error| look.target_error(error))?;
-    let program = look.program(&process)?;
+    let (process, program) = look.open()?;
 
     look.progress.stage("freezing the process");
     let mut session = Session::start(&process, SessionOptions::default())
@@ -90,6 +86,13 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     heap.fill = walk.fill();
     if options.duplicates {
         heap.duplicates = walk.duplicates(&heap.objects);
+    }
+    if options.fingerprints {
+        heap.fingerprints = walk.fingerprints(&heap.objects);
+    }
+    if options.advice {
+        heap.copies = walk.copies(&heap.objects);
+        heap.instances = walk.instances(&heap.objects);
     }
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
@@ -145,7 +148,34 @@ struct Look<'a> {
     progress: &'a dyn Progress,
 }
 
+/// The process `pid`, which may be looked at, and where its interpreter's state is.
+pub fn open(pid: i32) -> Result<(Process, Program), LookError> {
+    struct Silent;
+    impl Progress for Silent {
+        fn stage(&self, _name: &str) {}
+    }
+    let look = Look {
+        pid,
+        options: &LookOptions::default(),
+        progress: &Silent,
+    };
+    look.open()
+}
+
 impl Look<'_> {
+    fn open(&self) -> Result<(Process, Program), LookError> {
+        let process = Process::open(self.pid).map_err(|error| match error {
+            TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
+            error => self.target_error(error),
+        })?;
+        let access = access::check(&process).map_err(|error| self.target_error(error))?;
+        access
+            .into_result(self.pid)
+            .map_err(|error| self.target_error(error))?;
+        let program = self.program(&process)?;
+        Ok((process, program))
+    }
+
     /// Where the interpreter's state is.
     fn program(&self, process: &Process) -> Result<Program, LookError> {
         let found = identify(process).map_err(|error| self.target_error(error))?;
@@ -262,7 +292,7 @@ impl Look<'_> {
             still: true,
             values: self.options.values,
             references: self.options.want_edges,
-            duplicates: self.options.duplicates,
+            duplicates: self.options.duplicates || self.options.advice,
         }
     }
 

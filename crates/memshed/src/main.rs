@@ -2,8 +2,10 @@
 
 mod checks;
 mod cli;
+mod collector;
 mod commands;
 mod error;
+mod family;
 mod history;
 mod interrupt;
 mod launch;
