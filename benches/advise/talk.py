@@ -1,4 +1,5 @@
-"""What the programs here have in common: they say `ready`, then answer questions on standard input.
+"""What the programs here have in common: they say `ready PORT` (0 if they serve nothing), then answer
+questions on standard input.
 
 rss        resident bytes, by /proc/self/smaps_rollup
 collector  the collector's share of the processor time since the last question, from 0 to 1, by its own
@@ -8,6 +9,7 @@ stop       ends
 """
 
 import gc
+import os
 import sys
 import threading
 import time
@@ -42,9 +44,9 @@ def resident():
     return int(rows["Rss"].split()[0]) * 1024
 
 
-def answer(clock=None, apply=None):
+def answer(clock=None, apply=None, port=0):
     """Answers until told to stop."""
-    print("ready", flush=True)
+    print("ready", port, flush=True)
     for line in sys.stdin:
         word = line.strip()
         if word == "rss":
@@ -57,6 +59,7 @@ def answer(clock=None, apply=None):
         elif word == "stop":
             break
     print("done", flush=True)
+    os._exit(0)
 
 
 def in_background(work):

@@ -20,6 +20,10 @@ const WAITS: f64 = 4.0;
 const THRESHOLDS: [i64; 3] = [100_000, 50, 50];
 /// Of the young objects so many outlive their first collection, if nothing tells.
 const USUAL_SURVIVORS: f64 = 0.5;
+/// So many full collections tell how often they come.
+const ENOUGH: f64 = 3.0;
+/// Seconds that a full collection takes for each object, about.
+const A_VISIT: f64 = 0.2e-6;
 /// Other thresholds are told of if they give so many times what freezing gives.
 const BETTER: f64 = 1.25;
 
@@ -32,6 +36,9 @@ pub struct Staying {
     pub stayed: u64,
     /// Seconds between the looks.
     pub seconds: f64,
+    /// Objects of the middle generation at both looks, and the collections of the youngest that they
+    /// have outlived, in sum.
+    pub young: (u64, u64),
 }
 
 /// What of the oldest generation stayed from one look to a later one at the same process, by the
@@ -45,6 +52,7 @@ pub fn staying(earlier: &Heap, later: &Heap) -> Staying {
     };
     let mut staying = Staying {
         seconds: later.snapshot.taken_at - earlier.snapshot.taken_at,
+        young: young(&[earlier, later]),
         ..Staying::default()
     };
     for &(object, now) in &later.fingerprints {
@@ -54,6 +62,13 @@ pub fn staying(earlier: &Heap, later: &Heap) -> Staying {
         staying.stayed += u64::from(same);
     }
     staying
+}
+
+/// What outlived collections of the youngest generation, and how many of these.
+fn young(heaps: &[&Heap]) -> (u64, u64) {
+    let middle = heaps.iter().filter_map(|heap| heap.gc.generations.get(1));
+    let sums = middle.map(|one| (one.objects, one.count.max(0) as u64));
+    sums.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
 }
 
 /// An object that is tracked, but in none of the lists: the look came during a collection.
@@ -90,18 +105,53 @@ struct Model<'a> {
     shares: [f64; 3],
     /// The part of the old objects that is new each time.
     turnover: Option<f64>,
+    /// The part of the young ones that outlive their first collection.
+    survivors: f64,
+    /// Full collections in the time, where too few were seen to count on.
+    reckoned: Option<f64>,
 }
 
 impl<'a> Model<'a> {
     fn new(heap: &'a Heap, cost: &'a CollectorCost, staying: Option<&Staying>) -> Model<'a> {
         let turnover = staying.filter(|one| one.old > 0);
-        Model {
+        let mut model = Model {
             heap,
             cost,
             share: cost.share(),
             shares: std::array::from_fn(|i| cost.share_of(i)),
             turnover: turnover.map(|one| 1.0 - one.stayed as f64 / one.old as f64),
+            survivors: USUAL_SURVIVORS,
+            reckoned: None,
+        };
+        let (objects, collections) = staying.map_or_else(|| young(&[heap]), |one| one.young);
+        if collections > 0 {
+            let each = objects as f64 / collections as f64;
+            model.survivors = (each / model.threshold(0).max(1.0)).min(1.0);
         }
+        model.reckon();
+        model
+    }
+
+    /// Where full collections are rarer than the time that was watched, reckons what they cost by
+    /// how often they have to come, and by how many objects they go through.
+    fn reckon(&mut self) {
+        let seen = self.collections(2);
+        if seen >= ENOUGH || self.cost.processor <= 0.0 {
+            return;
+        }
+        let (often, one) = (self.explained(), &self.cost.generations[2]);
+        let pause = match seen > 0.0 {
+            true => one.processor / seen,
+            false => self.old_objects() as f64 * A_VISIT,
+        };
+        let often = if seen > 0.0 {
+            f64::midpoint(often, seen)
+        } else {
+            often
+        };
+        self.shares[2] = (often * pause / self.cost.processor).min(1.0);
+        self.share = self.shares.iter().sum::<f64>().min(1.0);
+        self.reckoned = Some(often);
     }
 
     fn threshold(&self, generation: usize) -> f64 {
@@ -121,7 +171,7 @@ impl<'a> Model<'a> {
     /// Full collections that come by themselves: they are allowed, and enough objects have been added.
     fn explained(&self) -> f64 {
         let young = self.collections(1) * (self.threshold(1) + 1.0);
-        let added = young * self.threshold(0) * self.survivors();
+        let added = young * self.threshold(0) * self.survivors;
         let enough = added * WAITS / (self.old_objects() as f64).max(1.0);
         self.allowed().min(enough)
     }
@@ -139,8 +189,9 @@ impl<'a> Model<'a> {
         let turnover = self.turnover.unwrap_or(0.1);
         // Up to 3.13, and again since 3.14.5, a full collection waits until a quarter has been
         // added to the old objects; with few of them it comes as often as the counts say.
-        let more = match self.collections(2) > 0.0 {
-            true => (self.allowed() / self.collections(2)).max(1.0),
+        let often = self.reckoned.unwrap_or(self.collections(2));
+        let more = match often > 0.0 {
+            true => (self.allowed() / often).max(1.0),
             false => 1.0,
         };
         let old = (self.shares[2] * turnover * more).min(self.shares[2]);
@@ -154,22 +205,10 @@ impl<'a> Model<'a> {
             let ratio = self.threshold(generation) / THRESHOLDS[generation] as f64;
             ratio.clamp(0.0, 1.0)
         };
-        let young = self.survivors().max(rarer(0));
-        let middle = self.survivors().max(rarer(0) * rarer(1));
+        let young = self.survivors.max(rarer(0));
+        let middle = self.survivors.max(rarer(0) * rarer(1));
         let old = rarer(0) * rarer(1) * rarer(2);
         self.shares[0] * young + self.shares[1] * middle + self.shares[2] * old
-    }
-
-    /// The part of young objects that live on, as the middle generation shows: it holds what
-    /// outlived so many collections of the youngest.
-    fn survivors(&self) -> f64 {
-        let generations = &self.heap.gc.generations;
-        let middle = generations.get(1).filter(|one| one.count > 0);
-        let survivors = middle.map(|one| {
-            let each = one.objects as f64 / one.count as f64;
-            each / self.threshold(0).max(1.0)
-        });
-        survivors.unwrap_or(USUAL_SURVIVORS).min(1.0)
     }
 
     /// Milliseconds in each second that passes.
@@ -233,7 +272,7 @@ impl<'a> Model<'a> {
         evidence.push(format!(
             "the thresholds are {}; {:.0} % of the young objects outlive their first collection",
             now.join(", "),
-            self.survivors() * 100.0
+            self.survivors * 100.0
         ));
         Advice {
             kind: AdviceKind::Thresholds,
@@ -303,6 +342,12 @@ impl<'a> Model<'a> {
             })
             .collect();
         evidence.push(format!("in that time {}", told.join("; ")));
+        if let Some(often) = self.reckoned.filter(|&often| often > 0.0) {
+            evidence.push(format!(
+                "by its counts a full collection comes about every {}, which is reckoned in",
+                duration(cost.seconds / often)
+            ));
+        }
         let longest = cost.generations.iter().map(|one| one.longest);
         let longest = longest.fold(0.0, f64::max);
         evidence.push(format!(
