@@ -13,9 +13,11 @@ FREEZE = "--freeze" in sys.argv
 
 
 class Item:
+    __slots__ = ("name", "tags", "more")
+
     def __init__(self, n):
         self.name = "item %d" % n
-        self.tags = ["tag %d" % (n % 50), n]
+        self.tags = [n % 50, n]
         self.more = {"n": n}
 
 

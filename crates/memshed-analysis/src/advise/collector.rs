@@ -179,8 +179,8 @@ impl<'a> Model<'a> {
     /// How often a second the program asks for a full collection, if it does.
     fn asked_for(&self) -> Option<f64> {
         let more = self.collections(2) - self.explained() - 1.0;
-        let often = more > OFTEN * (self.explained() + 1.0);
-        (often && self.cost.seconds > 0.0)
+        let often = more > OFTEN * self.explained();
+        (often && self.collections(2) > ENOUGH && self.cost.seconds > 0.0)
             .then(|| (self.collections(2) - self.explained()) / self.cost.seconds)
     }
 
@@ -190,7 +190,7 @@ impl<'a> Model<'a> {
         // Up to 3.13, and again since 3.14.5, a full collection waits until a quarter has been
         // added to the old objects; with few of them it comes as often as the counts say.
         let often = self.reckoned.unwrap_or(self.collections(2));
-        let more = match often > 0.0 {
+        let more = match often > 0.0 && self.asked_for().is_none() {
             true => (self.allowed() / often).max(1.0),
             false => 1.0,
         };

@@ -1,5 +1,9 @@
 //! What the collector costs, from moments at which somebody looked whether it was at work.
 
+/// Moments that lie further apart, in seconds, say nothing of what was in between: whoever looked had
+/// no processor.
+const BLIND: f64 = 5e-3;
+
 /// The collector at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CollectorSample {
@@ -42,7 +46,8 @@ pub struct CollectorCost {
 }
 
 impl CollectorCost {
-    /// The sum over moments in order of time. Which generation a collection is of is known when it
+    /// The sum over moments in order of time. What is between moments too far apart is taken to be as
+    /// the rest. Which generation a collection is of is known when it
     /// ends, by the number that goes up then.
     pub fn of(samples: &[CollectorSample]) -> CollectorCost {
         let mut cost = CollectorCost {
@@ -52,6 +57,7 @@ impl CollectorCost {
         };
         // Of the collection that is at work: time, and time on processors.
         let mut open = (0.0, 0.0);
+        let mut watched = (0.0, 0.0);
         for pair in samples.windows(2) {
             let (before, now) = (pair[0], pair[1]);
             let (time, processor) = (
@@ -60,8 +66,14 @@ impl CollectorCost {
             );
             cost.seconds += time;
             cost.processor += processor;
+            let seen = time <= BLIND;
+            if seen {
+                watched.0 += time;
+                watched.1 += processor;
+            }
             // Where one end is inside and the other is not, half of the time was, on the average.
-            let weight = f64::from(u8::from(before.collecting) + u8::from(now.collecting)) / 2.0;
+            let inside = u8::from(before.collecting) + u8::from(now.collecting);
+            let weight = f64::from(inside * u8::from(seen)) / 2.0;
             let ended = (0..3).map(|i| now.collections[i] - before.collections[i]);
             let ended: Vec<u64> = ended.map(|n| n.max(0) as u64).collect();
             let last = ended.iter().rposition(|&n| n > 0);
@@ -108,6 +120,13 @@ impl CollectorCost {
             one.seconds += open.0;
             one.processor += open.1;
             one.longest = one.longest.max(open.0);
+        }
+        let scale = |all: f64, watched: f64| if watched > 0.0 { all / watched } else { 1.0 };
+        let time = scale(cost.seconds, watched.0);
+        let processor = scale(cost.processor, watched.1);
+        for one in &mut cost.generations {
+            one.seconds *= time;
+            one.processor *= processor;
         }
         cost
     }
@@ -183,6 +202,23 @@ mod tests {
         assert!((cost.share() - 7.0 / 27.0).abs() < 1e-9, "{}", cost.share());
         assert!((cost.load() - 500.0).abs() < 1e-6);
         assert!((cost.generations[2].longest - 4e-3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_nobody_saw_is_as_the_rest() {
+        let mut samples = samples("..####2....####2....####2..");
+        for one in &mut samples[13..] {
+            one.at += 0.1;
+            one.processor += 0.05;
+        }
+        let cost = CollectorCost::of(&samples);
+        assert!(
+            (cost.share() - 12.0 / 26.0).abs() < 0.05,
+            "{}",
+            cost.share()
+        );
+        assert!(cost.generations[2].longest < 5e-3);
+        assert!((cost.seconds - 0.126).abs() < 1e-9);
     }
 
     #[test]

@@ -90,7 +90,6 @@ pub struct Program {
 pub struct Running {
     target: Target,
     load: Option<Load>,
-    figures: &'static [Check],
 }
 
 impl Program {
@@ -115,11 +114,7 @@ impl Program {
         let port = target.expect("ready", READY)?.parse().unwrap_or(0u16);
         let load = self.serves.then(|| Load::start(port, "/items/7", 3));
         std::thread::sleep(Duration::from_secs(self.warm_up));
-        Ok(Running {
-            target,
-            load,
-            figures: self.checks,
-        })
+        Ok(Running { target, load })
     }
 }
 
@@ -127,11 +122,6 @@ impl Running {
     /// Its process id.
     pub fn pid(&self) -> i32 {
         self.target.pid()
-    }
-
-    /// Whether a figure is any check's.
-    pub fn has(&self, figure: Figure) -> bool {
-        self.figures.iter().any(|check| check.figure == figure)
     }
 
     /// Resident bytes of it, or private ones of its children.
