@@ -64,7 +64,7 @@ impl AdviseView {
         }
         if memory > 0 {
             lines.push(format!(
-                "Memory: the first of them gives up to {} of {}.",
+                "Memory: the greatest of them would give back {} of {}.",
                 bytes(memory),
                 bytes(resident)
             ));

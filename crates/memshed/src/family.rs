@@ -71,7 +71,6 @@ fn of(parent: &Process, children: &[&Process], one: &Process, other: &Process) -
     Some(Family {
         members,
         pages: pages(one, other)?,
-        collections: None,
     })
 }
 

@@ -117,6 +117,15 @@ fn named(graph: &Graph<'_>, object: ObjectId, bytes: u64) -> Option<Advice> {
     if entries < FEWEST || !NAMES.iter().any(|name| last.contains(name)) {
         return None;
     }
+    let name = type_name(heap, object);
+    let mut code = vec![format!("{way}.clear()")];
+    if name.ends_with("dict") || name.ends_with("Dict") {
+        let limit = entries.div_ceil(10).next_multiple_of(100);
+        code.insert(
+            0,
+            format!("if len({way}) > {limit}: {way}.pop(next(iter({way})))"),
+        );
+    }
     Some(Advice {
         kind: AdviceKind::Cache,
         title: format!(
@@ -127,19 +136,14 @@ fn named(graph: &Graph<'_>, object: ObjectId, bytes: u64) -> Option<Advice> {
         stake: Stake::Bytes(bytes),
         confidence: Confidence::Low,
         evidence: vec![format!(
-            "a {} with {} entries, {} each with all that nothing else holds",
-            type_name(heap, object),
+            "a {name} with {} entries, {} each with all that nothing else holds",
             count(entries as u64),
             amount(bytes / entries as u64)
         )],
-        to_do: format!(
-            "If that is more than it is worth, take out the oldest entries when it is full, or empty it \
-             when the work that filled it is done."
-        ),
-        code: vec![
-            format!("if len({way}) > 1000: {way}.pop(next(iter({way})))"),
-            format!("{way}.clear()"),
-        ],
+        to_do: "If that is more than it is worth, take out the oldest entries when it is full, or empty it \
+                when the work that filled it is done."
+            .to_owned(),
+        code,
         locations: mentions(heap, &Cohorts::default(), &holder_path(heap, object)),
         proof: format!("call {way}.clear() and look at the resident memory"),
     })

@@ -11,8 +11,9 @@ use crate::units::{count, duration};
 use memshed_heap::{Heap, ObjectId};
 
 /// Full collections come so many times more often than the counts explain, if the program asks for
-/// them itself.
+/// them itself; where its code mentions that, less is telling.
 const OFTEN: f64 = 1.5;
+const MENTIONED: f64 = 0.5;
 /// A full collection waits until the old objects have become more by one part in so many
 /// (`gc_collect_generations` in Modules/gcmodule.c; later `gc_should_collect` in Python/gc.c).
 const WAITS: f64 = 4.0;
@@ -179,7 +180,12 @@ impl<'a> Model<'a> {
     /// How often a second the program asks for a full collection, if it does.
     fn asked_for(&self) -> Option<f64> {
         let more = self.collections(2) - self.explained() - 1.0;
-        let often = more > OFTEN * self.explained();
+        let telling = if callers(self.heap).is_empty() {
+            OFTEN
+        } else {
+            MENTIONED
+        };
+        let often = more > telling * self.explained();
         (often && self.collections(2) > ENOUGH && self.cost.seconds > 0.0)
             .then(|| (self.collections(2) - self.explained()) / self.cost.seconds)
     }

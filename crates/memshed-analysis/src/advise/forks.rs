@@ -46,8 +46,6 @@ pub struct Family {
     pub members: Vec<Member>,
     /// Private pages that one child has where the parent has one, too, in order.
     pub pages: Vec<SharedPage>,
-    /// Full collections of the child since it was forked, if that is known.
-    pub collections: Option<u64>,
 }
 
 impl Family {

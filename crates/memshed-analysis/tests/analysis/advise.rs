@@ -83,7 +83,11 @@ fn freezing_spares_full_collections_of_what_stays() {
     assert!((ms - 360.0).abs() < 1e-6, "{ms}");
     // What is left is a share of what is left in all.
     assert!((after - 0.27 / 5.4).abs() < 1e-6, "{after}");
-    assert!(freeze.title.contains("43 %") && freeze.title.contains("5.0 %"), "{}", freeze.title);
+    assert!(
+        freeze.title.contains("43 %") && freeze.title.contains("5.0 %"),
+        "{}",
+        freeze.title
+    );
 }
 
 #[test]
@@ -136,12 +140,30 @@ fn slots_where_all_instances_are_alike_and_nobody_asks_for_their_dictionaries() 
         (advised.advice.len(), advised.declined.len())
     };
     assert_eq!(with(class), (1, 0));
-    assert_eq!(with(Instances { alike: false, ..class }), (0, 1));
-    assert_eq!(with(Instances { dictionaries: 50_000, ..class }), (0, 1));
+    assert_eq!(
+        with(Instances {
+            alike: false,
+            ..class
+        }),
+        (0, 1)
+    );
+    assert_eq!(
+        with(Instances {
+            dictionaries: 50_000,
+            ..class
+        }),
+        (0, 1)
+    );
     // What would spare little is not told at all.
-    let small = Instances { slotted_bytes: 10_300_000, ..class };
+    let small = Instances {
+        slotted_bytes: 10_300_000,
+        ..class
+    };
     assert_eq!(with(small), (0, 0));
-    let nowhere = Instances { type_id: TypeId(9), ..class };
+    let nowhere = Instances {
+        type_id: TypeId(9),
+        ..class
+    };
     assert_eq!(with(nowhere), (1, 0));
 }
 
@@ -178,7 +200,11 @@ fn a_table_that_was_full_once_is_told_with_its_place() {
     }
     heap.objects.allocated = sizes;
     let room = of(&heap, &Seen::default(), AdviceKind::Room);
-    assert!(room.code[0].starts_with("shop.SESSIONS = dict("), "{:?}", room.code);
+    assert!(
+        room.code[0].starts_with("shop.SESSIONS = dict("),
+        "{:?}",
+        room.code
+    );
     let Stake::Bytes(bytes) = room.stake else {
         panic!("not bytes")
     };
@@ -201,7 +227,12 @@ fn what_the_collector_unshares_is_told_from_what_counting_does() {
     // it is worth a line, for every page may be told again.
     let copied = |page: u64| page < 3 || page == 3;
     let pages: Vec<SharedPage> = (0..200)
-        .flat_map(|_| (1..=4).map(|page| SharedPage { address: page << 12, shared: !copied(page) }))
+        .flat_map(|_| {
+            (1..=4).map(|page| SharedPage {
+                address: page << 12,
+                shared: !copied(page),
+            })
+        })
         .collect();
     let member = |pid, parent| Member {
         pid,
@@ -213,7 +244,6 @@ fn what_the_collector_unshares_is_told_from_what_counting_does() {
     let family = Family {
         members: vec![member(1, true), member(2, false), member(3, false)],
         pages,
-        collections: None,
     };
     let seen = Seen {
         family: Some(family),

@@ -47,11 +47,10 @@ const EVERYWHERE: &[Program] = &[
     Program {
         name: "free between objects",
         line: &["held.py", "objects"],
-        checks: &[check(
-            &["held-free", "scattered"],
-            By::Switch("--child"),
-            RESIDENT,
-        )],
+        checks: &[
+            check(&["held-free"], By::Release, RESIDENT),
+            check(&["held-free", "scattered"], By::Switch("--child"), RESIDENT),
+        ],
         ..PLAIN
     },
     Program {
@@ -254,7 +253,12 @@ fn claims(ground: &Ground, python: &Interpreter, program: &Program) -> Result<Ve
     let mut measured = Vec::new();
     let unchecked = unchecked(&before.report, program)?;
     let mut resident = before.resident;
-    if let Some(promised) = unchecked.held_free {
+    let release = program.checks.iter().find(|one| one.by == By::Release);
+    let promised_free = match release {
+        Some(check) => promised(&before.report, check)?,
+        None => unchecked.held_free,
+    };
+    if let Some(promised) = promised_free {
         let (said, good, left) = released(ground, &running, promised, resident)?;
         measured.push((said, good));
         resident = left;
@@ -273,6 +277,7 @@ fn claims(ground: &Ground, python: &Interpreter, program: &Program) -> Result<Ve
             continue;
         };
         let gained = match check.by {
+            By::Release => continue,
             By::Asking => resident - asked.context("it was asked")?,
             By::Switch(switch) => {
                 let mut running = program.start(ground, python, switch)?;
@@ -400,7 +405,7 @@ fn released(
         return Ok((said, true, before));
     }
     let left = running.bytes(RESIDENT)?;
-    let check = check(&["held-free"], By::Asking, RESIDENT);
+    let check = check(&["held-free"], By::Release, RESIDENT);
     let (said, good) = compared(&check, promised, before - left);
     Ok((said, good, left))
 }

@@ -21,6 +21,8 @@ pub enum By {
     Switch(&'static str),
     /// It is asked to do it while it runs.
     Asking,
+    /// `memshed release` does it.
+    Release,
 }
 
 /// What a claim is measured by.
@@ -165,11 +167,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Some(load) = self.load.take() {
             load.finish();
-        }
-        // Those that were forked are told, too.
-        for child in children(self.target.pid()).unwrap_or_default() {
-            let pid = nix::unistd::Pid::from_raw(child);
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
     }
 }
