@@ -24,7 +24,7 @@ requests = iter(range(1 << 60))
 def read(number):
     number = next(requests)
     sessions[number] = [{"seen": [n], "at": {"n": n}} for n in range(40)]
-    if len(sessions) > 3_000:
+    if len(sessions) > 200:
         sessions.popitem(last=False)
     return [places[(number * 31 + n) % 5_000] for n in range(20)]
 

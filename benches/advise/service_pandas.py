@@ -13,15 +13,17 @@ import pandas as pd
 
 import talk
 
+DTYPES = {"id": "int64", "city": object, "state": object, "value": "float64"}
 one = sys.intern if "--intern" in sys.argv else str
 
 
 def read():
-    lines = (json.dumps([n, "the city called %d" % (n % 900), "state %d" % (n % 30), n / 7]) for n in range(250_000))
-    rows = [json.loads(line) for line in lines]
-    city = pd.Series([one(row[1]) for row in rows], dtype=object)
-    state = pd.Series([one(row[2]) for row in rows], dtype=object)
-    return pd.DataFrame({"id": [row[0] for row in rows], "city": city, "state": state, "value": [row[3] for row in rows]})
+    columns = {"id": [], "city": [], "state": [], "value": []}
+    for n in range(250_000):
+        row = json.loads(json.dumps([n, "the city called %d" % (n % 900), "state %d" % (n % 30), n / 7]))
+        for column, value in zip(columns.values(), row):
+            column.append(one(value) if isinstance(value, str) else value)
+    return pd.DataFrame({name: pd.Series(values, dtype=DTYPES[name]) for name, values in columns.items()})
 
 
 def main():

@@ -25,6 +25,8 @@ const USUAL_SURVIVORS: f64 = 0.5;
 const ENOUGH: f64 = 3.0;
 /// Seconds that a full collection takes for each object, about.
 const A_VISIT: f64 = 0.2e-6;
+/// Freezing is told of if at least this part of what full collections cost would go.
+const WORTHWHILE: f64 = 0.5;
 /// Other thresholds are told of if they give so many times what freezing gives.
 const BETTER: f64 = 1.25;
 
@@ -88,10 +90,12 @@ pub(super) fn advise(heap: &Heap, cost: &CollectorCost, staying: Option<&Staying
     }
     let freeze = model.after_freeze();
     let thresholds = model.after_thresholds();
-    if asked.is_none() || model.gain(freeze) > 0.0 {
+    let pays = model.share - freeze >= WORTHWHILE * model.shares[2];
+    if pays {
         advice.push(model.freeze(freeze));
     }
-    if asked.is_none() && model.gain(thresholds) > BETTER * model.gain(freeze) {
+    let frozen = if pays { model.gain(freeze) } else { 0.0 };
+    if asked.is_none() && model.gain(thresholds) > BETTER * frozen {
         advice.push(model.thresholds(thresholds));
     }
     advice
@@ -297,7 +301,9 @@ impl<'a> Model<'a> {
     }
 
     fn own_collections(&self, times: f64) -> Advice {
-        let left = self.shares[0] + self.shares[1];
+        // Some come by themselves then.
+        let still = (self.explained() / self.collections(2).max(1.0)).min(1.0);
+        let left = self.shares[0] + self.shares[1] + self.shares[2] * still;
         let stake = self.stake(left);
         let mut evidence = self.evidence();
         evidence.push(format!(

@@ -56,7 +56,10 @@ const EVERYWHERE: &[Program] = &[
     Program {
         name: "free in malloc",
         line: &["held.py", "buffers"],
-        checks: &[check(&["held-free"], By::Asking, RESIDENT)],
+        checks: &[
+            check(&["held-free"], By::Asking, RESIDENT),
+            check(&["held-free", "scattered"], By::Switch("--child"), RESIDENT),
+        ],
         ..PLAIN
     },
     Program {
@@ -88,11 +91,11 @@ const ASKS: Program = Program {
     line: &["collector.py", "600000", "--asks"],
     warm_up: 5,
     watch: 12,
-    checks: &[perhaps(
-        &["own-collections"],
-        By::Switch("--asks-not"),
-        COLLECTOR,
-    )],
+    checks: &[
+        perhaps(&["own-collections"], By::Switch("--asks-not"), COLLECTOR),
+        perhaps(&["freeze"], By::Switch("--freeze"), COLLECTOR),
+        perhaps(&["thresholds"], By::Switch("--thresholds"), COLLECTOR),
+    ],
     ..PLAIN
 };
 
