@@ -81,7 +81,8 @@ impl AdviseView {
                 "Time: the garbage collector takes {:.1} % of its processor time, which is little.",
                 cost.share() * 100.0
             ),
-            None => "Time: a snapshot cannot tell what the garbage collector costs.".to_owned(),
+            None => "Time: what the garbage collector costs is not known, for it was not watched."
+                .to_owned(),
         });
         if !advice.is_empty() {
             lines.push(
