@@ -405,8 +405,11 @@ fn callers(heap: &Heap) -> Vec<Location> {
         names.any(|&name| heap.strings.get(name) == word)
     };
     let calls = |code: &&memshed_heap::Code| mentions(code, "gc") && mentions(code, "collect");
-    let own =
-        |code: &&memshed_heap::Code| !crate::findings::is_library(heap.strings.get(code.file));
+    // What `python -c` runs is in no file.
+    let own = |code: &&memshed_heap::Code| {
+        let file = heap.strings.get(code.file);
+        file == "<string>" || !crate::findings::is_library(file)
+    };
     let all = heap.code.iter().filter(calls).filter(own);
     all.take(4)
         .map(|code| Location {
