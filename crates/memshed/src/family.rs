@@ -4,8 +4,9 @@
 use memshed_analysis::advise::{Family, Member, SharedPage};
 use memshed_target::{MappingKind, Process, Range, Residency};
 
-/// Processes that are looked at.
+/// Children that are told, and whose pages are looked at.
 const MOST: usize = 256;
+const MOST_PAGES: usize = 32;
 
 /// The family of the process `pid`: its children that run the same program, or its parent and its
 /// siblings. `None` if it has none, or they do not share their memory's addresses.
@@ -14,18 +15,13 @@ pub fn family(pid: i32) -> Option<Family> {
     let me = all.iter().find(|one| one.pid() == pid)?;
     let children = children(&all, me);
     if !children.is_empty() {
-        let child = most_private(&children)?;
-        return of(me, &children, me, child);
+        return of(me, &children);
     }
     let parent = me.status().ok()?.parent;
     let parent = all.iter().find(|one| one.pid() == parent)?;
     let siblings = self::children(&all, parent);
     let among = siblings.iter().any(|one| one.pid() == pid);
-    if among {
-        of(parent, &siblings, parent, me)
-    } else {
-        None
-    }
+    if among { of(parent, &siblings) } else { None }
 }
 
 /// Children that run the same program and were forked, not started anew.
@@ -50,12 +46,7 @@ fn place(process: &Process) -> Option<(String, u64, u64)> {
     Some((exe.display().to_string(), first, stack))
 }
 
-fn most_private<'a>(children: &[&'a Process]) -> Option<&'a Process> {
-    let private = |one: &&&Process| one.memory_use().map_or(0, |sums| sums.uss);
-    children.iter().max_by_key(private).copied()
-}
-
-fn of(parent: &Process, children: &[&Process], one: &Process, other: &Process) -> Option<Family> {
+fn of(parent: &Process, children: &[&Process]) -> Option<Family> {
     let member = |process: &Process, is_parent: bool| {
         let sums = process.memory_use().ok()?;
         Some(Member {
@@ -68,10 +59,9 @@ fn of(parent: &Process, children: &[&Process], one: &Process, other: &Process) -
     };
     let mut members = vec![member(parent, true)?];
     members.extend(children.iter().filter_map(|one| member(one, false)));
-    Some(Family {
-        members,
-        pages: pages(one, other)?,
-    })
+    let looked_at = children.iter().take(MOST_PAGES);
+    let pages: Vec<Vec<SharedPage>> = looked_at.filter_map(|one| pages(parent, one)).collect();
+    (!pages.is_empty()).then_some(Family { members, pages })
 }
 
 /// Pages of private memory without a file that both processes have at the same place.

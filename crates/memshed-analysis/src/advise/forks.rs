@@ -30,7 +30,7 @@ pub struct Member {
     pub uss_bytes: u64,
 }
 
-/// A page of memory that is in the process that was looked at and, at the same place, in its relative.
+/// A page of memory that a child has where its parent has one, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedPage {
     /// Its address.
@@ -44,8 +44,9 @@ pub struct SharedPage {
 pub struct Family {
     /// The parent first.
     pub members: Vec<Member>,
-    /// Private pages that one child has where the parent has one, too, in order.
-    pub pages: Vec<SharedPage>,
+    /// For each child, or some of many, the private pages that it has where the parent has one, too, in
+    /// order.
+    pub pages: Vec<Vec<SharedPage>>,
 }
 
 impl Family {
@@ -70,15 +71,20 @@ impl Sums {
 /// Advice on a family.
 pub(super) fn advise(heap: &Heap, family: &Family) -> Option<Advice> {
     let children = family.children();
-    let (known, others) = by_use(heap, family);
-    if children == 0 || known.pages == 0 {
-        return None;
-    }
-    // What counting references alone has copied, as pages of other objects show.
-    let counted = others.part().min(known.part());
-    let saved = known.copied as f64 - counted * known.pages as f64;
-    let saved = saved.max(0.0) as u64 * PAGE;
-    let all = saved.saturating_mul(children);
+    let uses = uses(heap);
+    let sums: Vec<(Sums, Sums)> = family.pages.iter().map(|one| by_use(&uses, one)).collect();
+    // Of many children some were looked at.
+    let times = children as f64 / sums.len().max(1) as f64;
+    let saved: f64 = sums
+        .iter()
+        .map(|&(known, others)| collectors(known, others))
+        .sum();
+    let all = (saved * times) as u64 * PAGE;
+    // The one that has copied most says what will become of the others.
+    let most = sums
+        .iter()
+        .max_by_key(|(known, others)| known.copied + others.copied);
+    let &(known, others) = most.filter(|(known, _)| known.pages > 0)?;
     let copied = (known.copied + others.copied) * PAGE;
     let sum = |of: fn(&Member) -> u64| family.members.iter().map(of).sum::<u64>();
     Some(Advice {
@@ -92,8 +98,8 @@ pub(super) fn advise(heap: &Heap, family: &Family) -> Option<Advice> {
         confidence: if others.pages > 50 { Confidence::Medium } else { Confidence::Low },
         evidence: vec![
             format!(
-                "a child has copied {} of the {} that it was forked with; the {} take {} together, of \
-                 which {} is private",
+                "the child that has copied most has copied {} of the {} that it was forked with; the {} take \
+                 {} together, of which {} is private",
                 amount(copied),
                 amount((known.pages + others.pages) * PAGE),
                 plural(children + 1, "process"),
@@ -101,7 +107,7 @@ pub(super) fn advise(heap: &Heap, family: &Family) -> Option<Advice> {
                 amount(sum(|one| one.uss_bytes))
             ),
             format!(
-                "of pages with objects that the collector goes through {:.0} % were copied, of pages \
+                "of its pages with objects that the collector goes through {:.0} % were copied, of pages \
                  without {:.0} %: the difference is the collector's",
                 known.part() * 100.0,
                 others.part() * 100.0
@@ -126,10 +132,16 @@ pub(super) fn advise(heap: &Heap, family: &Family) -> Option<Advice> {
     })
 }
 
-/// Pages with objects that a collection goes through, and pages with other objects only.
-fn by_use(heap: &Heap, family: &Family) -> (Sums, Sums) {
+/// Pages that the collector has copied: more of those that it goes through than of the others, which
+/// counting references has copied.
+fn collectors(known: Sums, others: Sums) -> f64 {
+    let counted = others.part().min(known.part());
+    (known.copied as f64 - counted * known.pages as f64).max(0.0)
+}
+
+/// For each page with objects: whether one is gone through in collections.
+fn uses(heap: &Heap) -> FxHashMap<u64, bool> {
     let objects = &heap.objects;
-    // For each page: whether it has an object that is gone through.
     let mut pages: FxHashMap<u64, bool> = FxHashMap::default();
     for (row, address) in objects.address.iter().enumerate() {
         let generation = objects.generation[row];
@@ -141,9 +153,14 @@ fn by_use(heap: &Heap, family: &Family) -> (Sums, Sums) {
         let page = address.saturating_sub(if gone_through { HEADER } else { 0 }) / PAGE;
         *pages.entry(page).or_default() |= gone_through;
     }
+    pages
+}
+
+/// Pages with objects that a collection goes through, and pages with other objects only.
+fn by_use(uses: &FxHashMap<u64, bool>, pages: &[SharedPage]) -> (Sums, Sums) {
     let (mut known, mut others) = (Sums::default(), Sums::default());
-    for page in &family.pages {
-        let sums = match pages.get(&(page.address / PAGE)) {
+    for page in pages {
+        let sums = match uses.get(&(page.address / PAGE)) {
             Some(true) => &mut known,
             Some(false) => &mut others,
             None => continue,

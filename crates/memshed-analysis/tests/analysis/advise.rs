@@ -246,7 +246,7 @@ fn what_the_collector_unshares_is_told_from_what_counting_does() {
     };
     let family = Family {
         members: vec![member(1, true), member(2, false), member(3, false)],
-        pages,
+        pages: vec![pages],
     };
     let seen = Seen {
         family: Some(family),
