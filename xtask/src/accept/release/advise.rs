@@ -187,7 +187,9 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
         }
     }
     findings.extend(of(ground, usual, &ASKS));
-    findings.extend(of(ground, newest, &ASKS));
+    if newest.path != usual.path {
+        findings.extend(of(ground, newest, &ASKS));
+    }
     for program in &SERVICES {
         findings.extend(of(ground, usual, program));
     }
@@ -199,7 +201,10 @@ fn of(ground: &Ground, python: &Interpreter, program: &Program) -> Vec<Finding> 
     match claims(ground, python, program) {
         Ok(measured) => measured
             .into_iter()
-            .map(|(said, good)| Finding::new("advise", &on, TARGET, said, good))
+            .map(|(said, good)| match good {
+                Some(good) => Finding::new("advise", &on, TARGET, said, good),
+                None => Finding::not_measured("advise", &on, TARGET, said),
+            })
             .collect(),
         Err(why) => vec![Finding::not_measured(
             "advise",
@@ -249,8 +254,11 @@ struct Before {
     collector: (f64, f64),
 }
 
-/// Each check that there was advice for: what was promised and measured, and whether that is good.
-fn claims(ground: &Ground, python: &Interpreter, program: &Program) -> Result<Vec<(String, bool)>> {
+/// What was promised and measured, and whether that is good, if it could be measured.
+type Measured = (String, Option<bool>);
+
+/// Each check that there was advice for.
+fn claims(ground: &Ground, python: &Interpreter, program: &Program) -> Result<Vec<Measured>> {
     let mut running = program.start(ground, python, "")?;
     let before = look(ground, program, &mut running)?;
     let mut measured = Vec::new();
@@ -275,7 +283,10 @@ fn claims(ground: &Ground, python: &Interpreter, program: &Program) -> Result<Ve
     for check in program.checks {
         let Some(promised) = promised(&before.report, check)? else {
             if check.expected {
-                measured.push((format!("no advice of {}", check.kinds.join(", ")), false));
+                measured.push((
+                    format!("no advice of {}", check.kinds.join(", ")),
+                    Some(false),
+                ));
             }
             continue;
         };
@@ -293,10 +304,10 @@ fn claims(ground: &Ground, python: &Interpreter, program: &Program) -> Result<Ve
     }
     if !unchecked.others.is_empty() {
         let others = unchecked.others.join(" | ");
-        measured.push((format!("nothing checks {others}"), false));
+        measured.push((format!("nothing checks {others}"), Some(false)));
     }
     if measured.is_empty() {
-        measured.push(("no claim".to_owned(), true));
+        measured.push(("no claim".to_owned(), Some(true)));
     }
     Ok(measured)
 }
@@ -394,7 +405,7 @@ fn released(
     running: &Running,
     promised: f64,
     before: f64,
-) -> Result<(String, bool, f64)> {
+) -> Result<(String, Option<bool>, f64)> {
     let said = Command::new(&ground.memshed)
         .args(["release", &running.pid().to_string()])
         .stdin(Stdio::null())
@@ -405,7 +416,7 @@ fn released(
             "held-free: promised {:.1} MB, which memshed release could not check",
             promised / 1e6
         );
-        return Ok((said, true, before));
+        return Ok((said, None, before));
     }
     let left = running.bytes(RESIDENT)?;
     let check = check(&["held-free"], By::Release, RESIDENT);
@@ -413,7 +424,7 @@ fn released(
     Ok((said, good, left))
 }
 
-fn compared(check: &Check, promised: f64, gained: f64) -> (String, bool) {
+fn compared(check: &Check, promised: f64, gained: f64) -> Measured {
     let ratio = gained / promised;
     let good = (1.0 / FACTOR..=FACTOR).contains(&ratio);
     let kinds = check.kinds.join(" and ");
@@ -429,7 +440,7 @@ fn compared(check: &Check, promised: f64, gained: f64) -> (String, bool) {
             gained / 1e6
         ),
     };
-    (format!("{said} ({ratio:.2} times)"), good)
+    (format!("{said} ({ratio:.2} times)"), Some(good))
 }
 
 /// Asks for advice.
