@@ -5,6 +5,7 @@
 //! Every function takes a [`memshed_heap::Heap`] as it is, from a live process or from a file.
 //! None panics on a heap whose ids lead nowhere: such rows are named `?`.
 
+pub mod advise;
 mod audit;
 mod cohorts;
 mod components;

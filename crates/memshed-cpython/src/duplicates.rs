@@ -45,8 +45,8 @@ impl<'m, M: Memory> Duplicates<'_, 'm, M> {
         }
     }
 
-    /// The groups of which the most bytes could be saved.
-    pub(crate) fn find(&self, objects: &Objects) -> Vec<Duplicate> {
+    /// A hash of the contents of each object that is compared, and its row, sorted.
+    fn hashes(&self) -> Vec<(u64, u32)> {
         let starts = self.found.chunk_starts();
         let chunks = (0..self.found.objects.chunk_count()).into_par_iter();
         let mut hashes: Vec<(u64, u32)> = chunks
@@ -56,6 +56,30 @@ impl<'m, M: Memory> Duplicates<'_, 'm, M> {
             })
             .collect();
         hashes.par_sort_unstable();
+        hashes
+    }
+
+    /// All objects whose contents an earlier one has as well, in order.
+    pub(crate) fn copies(&self, objects: &Objects) -> Vec<ObjectId> {
+        let hashes = self.hashes();
+        let at = |row: u32| RemoteAddr(objects.address.get(row as usize));
+        let groups = hashes.par_chunk_by(|a, b| a.0 == b.0);
+        let groups = groups.filter(|group| group.len() > 1);
+        let mut copies: Vec<ObjectId> = groups
+            .flat_map_iter(|group| {
+                let first = at(group[0].1);
+                let others = group[1..].iter().map(|&(_, row)| row);
+                let same = others.filter(move |&row| self.equal(first, at(row)));
+                same.map(ObjectId)
+            })
+            .collect();
+        copies.par_sort_unstable();
+        copies
+    }
+
+    /// The groups of which the most bytes could be saved.
+    pub(crate) fn find(&self, objects: &Objects) -> Vec<Duplicate> {
+        let hashes = self.hashes();
         let size = |row: u32| objects.size.get(row as usize);
         let groups = hashes.par_chunk_by(|a, b| a.0 == b.0);
         let mut groups: Vec<(u64, &[(u64, u32)])> = groups

@@ -6,15 +6,18 @@
 
 mod account;
 mod arrays;
+mod collector;
 mod columns;
 mod dicts;
 mod duplicates;
 mod edges;
 mod fill;
 mod find;
+mod fingerprints;
 mod frames;
 mod holders;
 mod identify;
+mod instances;
 mod interpreters;
 mod labels;
 mod large;
@@ -42,6 +45,7 @@ mod values;
 mod walk;
 
 pub use account::Surroundings;
+pub use collector::{CollectorMoment, CollectorWatch};
 pub use identify::{Identity, identify};
 pub use pymalloc::{AllocatorCheck, AllocatorState};
 pub use python::{Program, Python, WalkError, version_text};

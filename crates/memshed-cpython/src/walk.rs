@@ -10,7 +10,9 @@ use crate::duplicates::Duplicates;
 use crate::edges::{EdgeSink, RawLabel, Visitor};
 use crate::fill;
 use crate::find;
+use crate::fingerprints;
 use crate::holders;
+use crate::instances;
 use crate::interpreters::Interpreter;
 use crate::labels::Labels;
 use crate::mark::{Found, Marker};
@@ -26,8 +28,8 @@ use crate::stacks::RawStack;
 use crate::types::Types;
 use crate::values;
 use memshed_heap::{
-    Code, Duplicate, Edges, Fill, Gc, Heap, ObjectId, Root, RootKind, SparsePart, Stack, StringId,
-    Strings,
+    Code, Duplicate, Edges, Fill, Gc, Heap, Instances, ObjectId, Root, RootKind, SparsePart, Stack,
+    StringId, Strings,
 };
 use memshed_target::{Memory, Range, RemoteAddr};
 use rustc_hash::FxHashMap;
@@ -427,6 +429,25 @@ impl<'m, M: Memory> Walk<'m, M> {
     pub fn duplicates(&self, objects: &memshed_heap::Objects) -> Vec<Duplicate> {
         let (visitor, found) = self.parts();
         Duplicates { visitor, found }.find(objects)
+    }
+
+    /// All objects whose contents another one has as well, of each group all but one, in order, on
+    /// the same condition.
+    pub fn copies(&self, objects: &memshed_heap::Objects) -> Vec<ObjectId> {
+        let (visitor, found) = self.parts();
+        Duplicates { visitor, found }.copies(objects)
+    }
+
+    /// Classes written in Python with many instances, most bytes first.
+    pub fn instances(&self, objects: &memshed_heap::Objects) -> Vec<Instances> {
+        let (visitor, found) = self.parts();
+        instances::find(visitor, found, objects)
+    }
+
+    /// What tells old objects from others that take their places, of a sample, in order.
+    pub fn fingerprints(&self, objects: &memshed_heap::Objects) -> Vec<(ObjectId, u32)> {
+        let (visitor, found) = self.parts();
+        fingerprints::find(visitor, found, objects)
     }
 
     /// How full dictionaries, sets and lists are, by type, most spare room first.

@@ -217,6 +217,31 @@ pub struct Fill {
     pub emptiest: crate::heap::ObjectId,
 }
 
+/// Instances of a class written in Python that have a dictionary of their own, or an array of values,
+/// for their attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instances {
+    /// The class.
+    pub type_id: crate::heap::TypeId,
+    /// How many instances.
+    pub instances: u64,
+    /// Bytes that the allocators gave for them, for their values and their dictionaries.
+    pub bytes: u64,
+    /// Bytes that they would need with their attributes in `__slots__`.
+    pub slotted_bytes: u64,
+    /// Attributes of one of them: of the one with most.
+    pub attributes: u64,
+    /// Whether all have the same attributes.
+    pub alike: bool,
+    /// How many have a dictionary that is an object of its own; from 3.11 on only those whose
+    /// `__dict__` somebody has asked for.
+    pub dictionaries: u64,
+    /// Whether there is a weak reference to any of them.
+    pub weakly_referenced: bool,
+    /// One of them.
+    pub example: crate::heap::ObjectId,
+}
+
 /// A part of the resident memory, and the parts that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPart {

@@ -221,6 +221,15 @@ pub struct Heap {
     pub native: Vec<crate::native::NativeUse>,
     /// Objects of equal contents, those with most bytes in all but one first.
     pub duplicates: Vec<crate::facts::Duplicate>,
+    /// Objects whose contents another one has as well, of each group all but one, in order; found
+    /// with `duplicates` in a process, and kept in no file.
+    pub copies: Vec<ObjectId>,
+    /// Classes whose instances have dictionaries or values of their own, most bytes first; found
+    /// where it is asked for, and kept in no file.
+    pub instances: Vec<crate::facts::Instances>,
+    /// Of a sample of the collector's old objects, in order, numbers that tell each from another that
+    /// takes its place; made where it is asked for, and kept in no file.
+    pub fingerprints: Vec<(ObjectId, u32)>,
     /// How full containers are, by type, most spare room first.
     pub fill: Vec<crate::facts::Fill>,
     /// Object caches.

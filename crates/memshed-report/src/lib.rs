@@ -2,6 +2,7 @@
 //!
 //! This room must not know processes or files: views are plain data, renderers are pure.
 
+mod advise;
 mod diff;
 mod diff_plain;
 mod diff_text;
@@ -25,6 +26,7 @@ mod why_text;
 mod why_words;
 mod words;
 
+pub use advise::AdviseView;
 pub use diff::{DiffOptions, DiffView, Relation};
 pub use doctor::{Check, CheckStatus, DoctorView};
 pub use inspect::{InspectView, LargestRow, Options, PoolsView, TypeRow};
@@ -52,6 +54,9 @@ pub const LEAKS_SCHEMA: &str = include_str!("../schema/leaks.schema.json");
 
 /// The JSON schema of what `memshed diff --format json` writes.
 pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");
+
+/// The JSON schema of what `memshed advise --format json` writes.
+pub const ADVISE_SCHEMA: &str = include_str!("../schema/advise.schema.json");
 
 /// The JSON schema of what `memshed why --format json` writes.
 pub const WHY_SCHEMA: &str = include_str!("../schema/why.schema.json");

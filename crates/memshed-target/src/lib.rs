@@ -15,6 +15,7 @@ mod memory;
 mod mirror;
 mod os;
 mod pages;
+mod peek;
 mod placement;
 mod process;
 mod protocol;
@@ -30,6 +31,7 @@ pub use error::TargetError;
 pub use maps::{Mapping, MappingKind, MappingUse, parse_maps, parse_smaps};
 pub use memory::{Memory, Range, ReadError, RemoteAddr};
 pub use mirror::Mirror;
+pub use peek::Peek;
 pub use process::{Process, ThreadInfo};
 pub use residency::{Residency, ResidentBytes};
 pub use session::{

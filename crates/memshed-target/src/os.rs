@@ -496,3 +496,22 @@ pub(crate) fn xsave_size() -> Option<u64> {
         has.then(|| u64::from(std::arch::x86_64::__cpuid_count(0xd, 0).ebx))
     }
 }
+
+/// Time that the threads of a process have had on processors (clock_getcpuclockid(3)).
+pub(crate) fn processor_time(pid: i32) -> Option<Duration> {
+    let mut clock = 0;
+    // SAFETY: the clock's number is ours to write.
+    if unsafe { libc::clock_getcpuclockid(pid, &mut clock) } != 0 {
+        return None;
+    }
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the time is ours to write; a clock whose process has ended is refused.
+    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+        return None;
+    }
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
+}

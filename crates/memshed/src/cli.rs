@@ -86,6 +86,9 @@ pub enum Command {
     Why(WhyArgs),
     /// Have a running Python program give memory back to the system.
     Release(ReleaseArgs),
+    /// Tell what would make a Python program smaller or faster, what is at stake, and the line to
+    /// change.
+    Advise(AdviseArgs),
     /// List Python processes, and whether memshed can look at them.
     Ps,
     /// Check what this machine and a process permit, and what to change where they do not.
@@ -278,6 +281,29 @@ pub struct WhyArgs {
     pub top: usize,
 }
 
+/// Arguments of `advise`.
+#[derive(Args, Debug)]
+pub struct AdviseArgs {
+    /// What to look at: a process id, the name of a Python program, or a snapshot.
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub target: Option<OsString>,
+    /// How long to watch the garbage collector at work before the look.
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        value_parser = parse_duration,
+        default_value = "5s"
+    )]
+    pub run_for: Duration,
+    /// How to look at it.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// Start COMMAND, watch its first Python process, and end it. Its output goes to standard
+    /// error.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -363,6 +389,8 @@ pub enum SchemaOf {
     Why,
     /// Of `memshed release`.
     Release,
+    /// Of `memshed advise`.
+    Advise,
 }
 
 /// Reads a length of time: `50ms`, `1.5s`, `2m`, `1h`, `300us`; a bare number is in seconds.

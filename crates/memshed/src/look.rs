@@ -27,6 +27,10 @@ pub struct LookOptions {
     pub want_edges: bool,
     /// Whether objects of equal contents are to be found.
     pub duplicates: bool,
+    /// Whether all of them are wanted, and what instances of classes are made of.
+    pub advice: bool,
+    /// Whether old objects are to be known again in a later look.
+    pub fingerprints: bool,
 }
 
 /// Told what is being done, so that somebody can watch.
@@ -82,6 +86,13 @@ pub fn look(pid: i32, options: &LookOptions, progress: &dyn Progress) -> Result<
     heap.fill = walk.fill();
     if options.duplicates {
         heap.duplicates = walk.duplicates(&heap.objects);
+    }
+    if options.fingerprints {
+        heap.fingerprints = walk.fingerprints(&heap.objects);
+    }
+    if options.advice {
+        heap.copies = walk.copies(&heap.objects);
+        heap.instances = walk.instances(&heap.objects);
     }
     heap.process = facts;
     heap.snapshot = SnapshotInfo {
@@ -231,7 +242,7 @@ impl Look<'_> {
             still: true,
             values: self.options.values,
             references: self.options.want_edges,
-            duplicates: self.options.duplicates,
+            duplicates: self.options.duplicates || self.options.advice,
         }
     }
 

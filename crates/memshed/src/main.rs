@@ -2,9 +2,11 @@
 
 mod checks;
 mod cli;
+mod collector;
 mod commands;
 mod ended;
 mod error;
+mod family;
 mod history;
 mod interrupt;
 mod launch;

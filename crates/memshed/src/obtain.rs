@@ -58,6 +58,8 @@ pub fn options(options: &LookArgs, want_edges: bool) -> LookOptions {
         values: options.values,
         want_edges,
         duplicates: false,
+        advice: false,
+        fingerprints: false,
     }
 }
 

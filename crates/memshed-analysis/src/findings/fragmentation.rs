@@ -93,13 +93,14 @@ pub(crate) fn grown(cohorts: &Cohorts) -> Option<f64> {
     (cohorts.len() > 1).then_some(grown)
 }
 
-fn part(heap: &Heap, category: &str) -> u64 {
+/// Resident bytes of a category.
+pub(crate) fn part(heap: &Heap, category: &str) -> u64 {
     let parts = heap.memory.iter().filter(|part| part.category == category);
     parts.map(|part| part.bytes).fold(0, u64::saturating_add)
 }
 
 /// What of malloc's heaps is free.
-fn malloc_free(heap: &Heap) -> u64 {
+pub(crate) fn malloc_free(heap: &Heap) -> u64 {
     let malloc = heap.memory.iter().filter(|part| part.category == "malloc");
     let free = malloc
         .flat_map(|part| &part.parts)

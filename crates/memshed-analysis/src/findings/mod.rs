@@ -12,7 +12,9 @@ mod sources;
 mod standing;
 mod words;
 
+pub(crate) use fragmentation::{malloc_free, part};
 pub use leaks::{any_of, findings};
+pub(crate) use sources::{is_library, mentions};
 
 /// What kind of problem a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,6 @@
 //! The analyses on heaps made by hand and at random.
 
+mod advise;
 mod cohorts;
 mod components;
 mod diff;

@@ -1,6 +1,7 @@
 //! The texts that people read, word for word, and the JSON against its schema.
 //! `UPDATE_GOLDEN=1 cargo test -p memshed-report` writes the files anew; read the difference.
 
+mod advise;
 mod diff;
 mod fixture;
 mod leaks;

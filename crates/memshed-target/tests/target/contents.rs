@@ -1,7 +1,7 @@
 //! What is read is what was there.
 
-use crate::support::{Target, c_program, python_program, session};
-use memshed_target::{FreezeRequest, Memory, Method, Range, ReadError, RemoteAddr, WordTest};
+use crate::support::{Target, c_program, python_program, session, until};
+use memshed_target::{FreezeRequest, Memory, Method, Peek, Range, ReadError, RemoteAddr, WordTest};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -11,6 +11,7 @@ pub const TESTS: &[crate::Test] = &[
     ("contents::sparse_memory_costs_nothing", sparse),
     ("contents::unmapped_and_uncopied_bytes_are_errors", errors),
     ("contents::a_bad_moment_is_avoided", avoided),
+    ("contents::words_of_a_running_process_change", peeked),
     ("contents::what_a_child_shares_stays_shared", shared),
     (
         "contents::memory_left_out_of_forks_makes_it_pause",
@@ -175,6 +176,27 @@ fn errors() {
     frozen.finish().expect("let go");
     let late = RemoteAddr(place.start + (1 << 20));
     assert_eq!(frozen.bytes(late, 8), Err(ReadError::NotCopied(late)));
+}
+
+/// It runs on meanwhile, and has more time on processors each time.
+fn peeked() {
+    let mut pattern = Pattern::start();
+    pattern.tell("flicker", "flickers");
+    let peek = Peek::open(&pattern.target.process()).expect("it may be looked at");
+    let at = RemoteAddr(pattern.place("word").start);
+    let mut seen = [false; 2];
+    let began = peek.processor_time().expect("a time");
+    until("both values were seen", || {
+        let mut word = [0; 8];
+        assert!(peek.read(at, &mut word));
+        seen[usize::from(word[0])] = true;
+        seen == [true; 2]
+    });
+    assert!(peek.processor_time().expect("a time") > began);
+    assert!(!peek.read(RemoteAddr(8), &mut [0; 8]));
+    drop(pattern);
+    assert!(!peek.read(at, &mut [0; 8]), "it has ended");
+    assert_eq!(peek.processor_time(), None);
 }
 
 fn avoided() {

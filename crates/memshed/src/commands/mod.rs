@@ -1,6 +1,7 @@
 //! The verbs, one file each. A command is one function: resolved settings and a printer in, an
 //! exit status out.
 
+mod advise;
 mod completions;
 mod diff;
 mod doctor;
@@ -44,6 +45,7 @@ pub fn run(
         Command::Diff(args) => diff::run(args, printer),
         Command::Why(args) => why::run(args, printer),
         Command::Release(args) => release::run(args, printer),
+        Command::Advise(args) => advise::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),

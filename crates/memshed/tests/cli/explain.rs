@@ -336,7 +336,7 @@ fn two_programs_are_compared_by_type() {
 
 #[test]
 fn schemas_of_all_commands() {
-    for command in ["inspect", "diff", "why"] {
+    for command in ["inspect", "diff", "why", "advise"] {
         let schema = fine(&["schema", command]);
         let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
         let title = schema["title"].as_str().expect("a title");

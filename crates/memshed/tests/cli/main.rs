@@ -1,5 +1,6 @@
 //! The command as users meet it: through its binary.
 
+mod advise;
 mod audit;
 mod errors;
 mod explain;

@@ -1,0 +1,262 @@
+//! Advice on heaps made by hand: what is promised follows from what was seen, and nothing small is told.
+
+use crate::maker::Maker;
+use memshed_analysis::advise::{
+    Advice, AdviceKind, CollectorCost, Family, GenerationCost, Member, Seen, SharedPage, Stake,
+    Staying, advise,
+};
+use memshed_heap::{Generation, Heap, Instances, Label, LabelKind, ObjectId, RootKind, TypeId};
+
+const MB: u64 = 1_000_000;
+
+fn heap(rss: u64) -> Heap {
+    let mut heap = Heap::default();
+    heap.process.rss_bytes = rss;
+    heap.process.python = "3.12.1".into();
+    heap.gc.generations = [700, 10, 10]
+        .map(|threshold| Generation {
+            threshold,
+            ..Generation::default()
+        })
+        .to_vec();
+    heap
+}
+
+/// Ten seconds, nine of them on a processor, with so many collections and seconds within them.
+fn cost(of: [(u64, f64); 3]) -> CollectorCost {
+    CollectorCost {
+        seconds: 10.0,
+        processor: 9.0,
+        samples: 10_000,
+        inside: 1,
+        generations: of.map(|(collections, seconds)| GenerationCost {
+            collections,
+            seconds,
+            processor: seconds,
+            longest: seconds / collections.max(1) as f64,
+        }),
+    }
+}
+
+fn seen(cost: CollectorCost, stayed: u64) -> Seen {
+    Seen {
+        collector: Some(cost),
+        staying: Some(Staying {
+            old: 1000,
+            stayed,
+            seconds: 3.0,
+            young: (70, 1),
+        }),
+        ..Seen::default()
+    }
+}
+
+fn kinds(heap: &Heap, seen: &Seen) -> Vec<AdviceKind> {
+    let advised = advise(heap, seen).advice;
+    advised.iter().map(|one| one.kind).collect()
+}
+
+fn of(heap: &Heap, seen: &Seen, kind: AdviceKind) -> Advice {
+    let advised = advise(heap, seen).advice;
+    let found = advised.into_iter().find(|one| one.kind == kind);
+    found.expect("such advice")
+}
+
+fn time(advice: &Advice) -> (f64, f64, f64) {
+    match advice.stake {
+        Stake::Time {
+            ms_per_second,
+            share_before,
+            share_after,
+        } => (ms_per_second, share_before, share_after),
+        Stake::Bytes(_) => panic!("not time"),
+    }
+}
+
+#[test]
+fn freezing_spares_full_collections_of_what_stays() {
+    // Four full collections took 3.6 of 9 seconds; everything old stays.
+    let seen = seen(cost([(900, 0.2), (50, 0.07), (4, 3.6)]), 1000);
+    let freeze = of(&heap(100 * MB), &seen, AdviceKind::Freeze);
+    let (ms, before, after) = time(&freeze);
+    assert!((before - 3.87 / 9.0).abs() < 1e-6, "{before}");
+    assert!((ms - 360.0).abs() < 1e-6, "{ms}");
+    // What is left is a share of what is left in all.
+    assert!((after - 0.27 / 5.4).abs() < 1e-6, "{after}");
+    assert!(
+        freeze.title.contains("43 %") && freeze.title.contains("5.0 %"),
+        "{}",
+        freeze.title
+    );
+}
+
+#[test]
+fn what_turns_over_is_gone_through_still() {
+    let stays = seen(cost([(900, 0.2), (50, 0.07), (4, 3.6)]), 1000);
+    let turns = seen(cost([(900, 0.2), (50, 0.07), (4, 3.6)]), 700);
+    let gain = |seen| time(&of(&heap(100 * MB), seen, AdviceKind::Freeze)).0;
+    assert!(gain(&turns) < 0.75 * gain(&stays));
+    // Where most of it would stay, other thresholds are advised instead.
+    let most = seen(cost([(900, 0.2), (50, 0.07), (4, 3.6)]), 300);
+    assert_eq!(kinds(&heap(100 * MB), &most), [AdviceKind::Thresholds]);
+}
+
+#[test]
+fn collections_that_the_program_asks_for_are_told_apart() {
+    // Nothing young was collected, so that no full collection came by itself.
+    let asked = seen(cost([(0, 0.0), (0, 0.0), (30, 4.5)]), 1000);
+    let found = kinds(&heap(100 * MB), &asked);
+    assert!(found.contains(&AdviceKind::OwnCollections), "{found:?}");
+    let by_itself = seen(cost([(900, 0.2), (50, 0.07), (4, 3.6)]), 1000);
+    let found = kinds(&heap(100 * MB), &by_itself);
+    assert!(!found.contains(&AdviceKind::OwnCollections), "{found:?}");
+}
+
+#[test]
+fn a_collector_that_costs_little_is_left_alone() {
+    let little = seen(cost([(10, 0.01), (1, 0.01), (1, 0.05)]), 1000);
+    assert_eq!(kinds(&heap(100 * MB), &little), []);
+}
+
+#[test]
+fn slots_where_all_instances_are_alike_and_nobody_asks_for_their_dictionaries() {
+    let mut maker = Maker::default();
+    let kind = maker.new_type("shop.Order");
+    let mut heap = maker.heap;
+    heap.process.rss_bytes = 50 * MB;
+    heap.process.python = "3.12.1".into();
+    let class = Instances {
+        type_id: kind,
+        instances: 100_000,
+        bytes: 11_200_000,
+        slotted_bytes: 6_400_000,
+        attributes: 4,
+        alike: true,
+        dictionaries: 0,
+        weakly_referenced: false,
+        example: ObjectId::NONE,
+    };
+    let with = |class: Instances| {
+        let mut heap = heap.clone();
+        heap.instances = vec![class];
+        let advised = advise(&heap, &Seen::default());
+        (advised.advice.len(), advised.declined.len())
+    };
+    assert_eq!(with(class), (1, 0));
+    assert_eq!(
+        with(Instances {
+            alike: false,
+            ..class
+        }),
+        (0, 1)
+    );
+    assert_eq!(
+        with(Instances {
+            dictionaries: 50_000,
+            ..class
+        }),
+        (0, 1)
+    );
+    // What would spare little is not told at all.
+    let small = Instances {
+        slotted_bytes: 10_300_000,
+        ..class
+    };
+    assert_eq!(with(small), (0, 0));
+    let nowhere = Instances {
+        type_id: TypeId(9),
+        ..class
+    };
+    assert_eq!(with(nowhere), (1, 0));
+}
+
+#[test]
+fn a_table_that_was_full_once_is_told_with_its_place() {
+    let mut maker = Maker::default();
+    let module = maker.root(RootKind::Module, "shop", "module");
+    let dict = maker.in_dict(module, "SESSIONS", "dict");
+    let mut edges = Vec::new();
+    for entry in 0..4 {
+        let key = maker.object("str");
+        edges.push((dict, Label::new(LabelKind::KeyObject, entry), key));
+        let value = maker.held(dict, Label::new(LabelKind::Value, entry), "list");
+        edges.push((dict, Label::new(LabelKind::Value, entry), value));
+    }
+    maker.edges_and(&edges);
+    let mut heap = maker.heap;
+    heap.process.rss_bytes = 20 * MB;
+    let type_id = heap.objects.type_id[dict.0 as usize];
+    let fill = memshed_heap::Fill {
+        type_id,
+        containers: 1,
+        used: 4,
+        slots: 100_000,
+        spare_bytes: 5 * MB,
+        emptiest: dict,
+    };
+    heap.fill = vec![fill];
+    assert_eq!(kinds(&heap, &Seen::default()), []);
+    let mut sizes = memshed_heap::Sizes::default();
+    for row in 0..heap.objects.len() {
+        let large = row == dict.0 as usize;
+        sizes.push(if large { 5 * MB } else { 64 });
+    }
+    heap.objects.allocated = sizes;
+    let room = of(&heap, &Seen::default(), AdviceKind::Room);
+    assert!(
+        room.code[0].starts_with("shop.SESSIONS = dict("),
+        "{:?}",
+        room.code
+    );
+    let Stake::Bytes(bytes) = room.stake else {
+        panic!("not bytes")
+    };
+    assert!((4_990_000..=5_000_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn what_the_collector_unshares_is_told_from_what_counting_does() {
+    let mut maker = Maker::default();
+    let (list, text) = (maker.kind("list"), maker.kind("str"));
+    for _ in 0..128 {
+        maker.object_of(list, 48, 2);
+    }
+    for _ in 0..128 {
+        maker.object_of(text, 48, memshed_heap::Objects::UNTRACKED);
+    }
+    let mut heap = maker.heap;
+    heap.process.rss_bytes = 100_000;
+    // Objects are 64 bytes apart from 0x1000 on: two pages of lists, two of texts. Repeated, so that
+    // it is worth a line, for every page may be told again.
+    let copied = |page: u64| page <= 3;
+    let pages: Vec<SharedPage> = (0..200)
+        .flat_map(|_| {
+            (1..=4).map(|page| SharedPage {
+                address: page << 12,
+                shared: !copied(page),
+            })
+        })
+        .collect();
+    let member = |pid, parent| Member {
+        pid,
+        parent,
+        rss_bytes: 4 * MB,
+        pss_bytes: 2 * MB,
+        uss_bytes: MB,
+    };
+    let family = Family {
+        members: vec![member(1, true), member(2, false), member(3, false)],
+        pages: vec![pages],
+    };
+    let seen = Seen {
+        family: Some(family),
+        ..Seen::default()
+    };
+    let forks = of(&heap, &seen, AdviceKind::Forks);
+    // All pages of lists were copied, and half of the others: the collector's are the other half.
+    let Stake::Bytes(bytes) = forks.stake else {
+        panic!("not bytes")
+    };
+    let pages_of_lists = 2 * 200 + 200 / 2;
+    assert!(bytes <= 2 * pages_of_lists * 4096 && bytes >= MB, "{bytes}");
+}
