@@ -15,6 +15,10 @@ mod plain;
 mod ps;
 mod snapshot;
 mod text;
+mod tune;
+mod tune_list;
+mod tune_picture;
+mod tune_text;
 mod watch;
 mod watch_table;
 mod why;
@@ -33,6 +37,9 @@ pub use memshed_analysis::units::{bytes, count, duration, plural, share};
 pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
 pub use snapshot::SnapshotView;
+pub use tune::{Gain, SettingRow, TuneMeasured, TuneSetting, TuneView, Verdict};
+pub use tune_list::{TuneList, TuneListRow};
+pub use tune_picture::{PictureError, tune_html, tune_png};
 pub use watch::{
     CategoryGrowth, Growth, PerHour, Watch, WatchEnd, WatchEvent, WatchLook, WatchMissed,
     WatchReason, WatchSkipped, WatchStart,
@@ -51,3 +58,6 @@ pub const DIFF_SCHEMA: &str = include_str!("../schema/diff.schema.json");
 
 /// The JSON schema of what `memshed why --format json` writes.
 pub const WHY_SCHEMA: &str = include_str!("../schema/why.schema.json");
+
+/// The JSON schema of what `memshed tune --format json` writes.
+pub const TUNE_SCHEMA: &str = include_str!("../schema/tune.schema.json");

@@ -15,6 +15,7 @@ mod progress;
 mod python;
 mod settings;
 mod target;
+mod tune;
 
 use anstream::AutoStream;
 use clap::Parser;

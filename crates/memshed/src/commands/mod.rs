@@ -10,6 +10,7 @@ mod man;
 mod ps;
 mod schema;
 mod snapshot;
+mod tune;
 mod watch;
 mod why;
 
@@ -41,6 +42,7 @@ pub fn run(
         Command::Leaks(args) => leaks::run(args, printer),
         Command::Diff(args) => diff::run(args, printer),
         Command::Why(args) => why::run(args, printer),
+        Command::Tune(args) => tune::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),

@@ -12,6 +12,7 @@ pub fn run(of: SchemaOf, printer: &Printer) -> Result<Status, CommandError> {
         SchemaOf::Leaks => memshed_report::LEAKS_SCHEMA,
         SchemaOf::Diff => memshed_report::DIFF_SCHEMA,
         SchemaOf::Why => memshed_report::WHY_SCHEMA,
+        SchemaOf::Tune => memshed_report::TUNE_SCHEMA,
     };
     printer.raw(schema.as_bytes())?;
     Ok(Status::Fine)
