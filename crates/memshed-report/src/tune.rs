@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// A gain of less than this in processor time, time and memory is called little.
 const LITTLE: f64 = 0.1;
+/// What a setting gains must be so many times what it costs for it to be recommended.
+const WORTH: f64 = 3.0;
 /// The most that a simpler setting may be behind and still be recommended instead, as a share of
 /// the gain.
 const AS_GOOD: f64 = 0.95;
@@ -24,7 +26,7 @@ pub struct TuneView {
     pub interpreter: Option<String>,
     /// How much there is to gain.
     pub gain: Gain,
-    /// The setting to choose, if one is better and worse in nothing.
+    /// The setting to choose: the one that gains most, if what it gains is worth what it costs.
     pub recommended: Option<String>,
     /// The program as it is: how its figures spread over all rounds.
     pub as_is: Vec<FigureRow>,
@@ -254,18 +256,25 @@ impl SettingRow {
         figure(&self.figures, metric)
     }
 
-    /// How much it gains where it is really better, all things together.
+    /// How much it gains where it is really better, all things together, less what it costs where
+    /// it is worse; nothing if that is not worth it.
     fn score(&self) -> f64 {
-        let better = self.changes.iter().filter(|change| change.better);
-        let weighed = better.map(|change| {
+        let weighed = |change: &ChangeRow| {
             let weight = match change.metric {
                 Metric::Cpu | Metric::Settled => 1.0,
                 Metric::Wall | Metric::Peak => 0.5,
                 Metric::Pause => 0.05,
             };
-            weight * -change.ratio.ln()
-        });
-        weighed.sum()
+            weight * change.ratio.max(1e-3).ln()
+        };
+        let better = self.changes.iter().filter(|change| change.better);
+        let worse = self.changes.iter().filter(|change| change.worse);
+        let gain = -better.map(weighed).sum::<f64>();
+        let price = worse.map(weighed).sum::<f64>();
+        match gain >= price * WORTH {
+            true => gain - price,
+            false => 0.0,
+        }
     }
 }
 
@@ -274,10 +283,11 @@ pub(crate) fn figure(rows: &[FigureRow], metric: Metric) -> Option<&FigureRow> {
     rows.iter().find(|row| row.metric == metric)
 }
 
-/// The setting to choose: the one that gains most among those that are worse in nothing; an
-/// earlier one where it is about as good.
+/// The setting to choose: the one that gains most; an earlier one where it is about as good.
 fn recommended(settings: &[SettingRow]) -> Option<&SettingRow> {
-    let better = |setting: &&SettingRow| setting.verdict == Verdict::Better;
+    let better = |setting: &&SettingRow| {
+        matches!(setting.verdict, Verdict::Better | Verdict::TradeOff) && setting.score() > 0.0
+    };
     let most = settings.iter().filter(better).map(SettingRow::score);
     let most = most.fold(0.0, f64::max);
     let mut better = settings.iter().filter(better);
@@ -311,7 +321,11 @@ fn figures(runs: &[Figures]) -> Vec<FigureRow> {
 
 fn row(setting: &TuneSetting) -> SettingRow {
     let tested = !setting.fresh.is_empty();
-    let judged = if tested { &setting.fresh } else { &setting.first };
+    let judged = if tested {
+        &setting.fresh
+    } else {
+        &setting.first
+    };
     let yes = |metric| {
         let mut all = setting.questions.iter();
         all.any(|(question, yes)| question.metric == metric && *yes)
@@ -325,7 +339,9 @@ fn row(setting: &TuneSetting) -> SettingRow {
         better: tested && yes(effect.metric),
         worse: effect.loses(),
     };
-    let changes = Metric::ALL.into_iter().filter_map(|metric| effect(judged, metric));
+    let changes = Metric::ALL
+        .into_iter()
+        .filter_map(|metric| effect(judged, metric));
     let changes: Vec<ChangeRow> = changes.map(change).collect();
     let better = changes.iter().any(|change| change.better);
     let worse = changes.iter().any(|change| change.worse);
@@ -344,8 +360,12 @@ fn row(setting: &TuneSetting) -> SettingRow {
         name: setting.name.clone(),
         does: setting.does.clone(),
         verdict,
-        why: fails.map(|(how, _)| how.clone()).or(setting.not_tried.clone()),
-        stderr: fails.map(|(_, tail)| tail.clone()).filter(|tail| !tail.is_empty()),
+        why: fails
+            .map(|(how, _)| how.clone())
+            .or(setting.not_tried.clone()),
+        stderr: fails
+            .map(|(_, tail)| tail.clone())
+            .filter(|tail| !tail.is_empty()),
         rounds: judged.len(),
         tested,
         figures: figures(&runs),

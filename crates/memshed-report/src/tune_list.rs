@@ -40,7 +40,11 @@ impl Report for TuneList {
             ("WHAT IT DOES, OR WHAT IS MISSING", Column::Remark),
         ];
         let row = |setting: &TuneListRow| {
-            let here = if setting.missing.is_some() { "no" } else { "yes" };
+            let here = if setting.missing.is_some() {
+                "no"
+            } else {
+                "yes"
+            };
             let says = setting.missing.as_ref().unwrap_or(&setting.does);
             vec![setting.name.clone(), here.into(), says.clone()]
         };

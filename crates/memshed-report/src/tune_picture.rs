@@ -15,7 +15,7 @@ const FONT: &[u8] = include_bytes!("../fonts/DejaVuSans-subset.ttf");
 const FAMILY: &str = "sans-serif";
 const SIZE: (u32, u32) = (1000, 640);
 /// Of the letters at the points, in pixels.
-const LETTERS: i32 = 15;
+const LETTERS: i32 = 16;
 
 /// Why there is no picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,10 @@ fn points(view: &TuneView) -> Vec<Point> {
     };
     let tried = view.settings.iter();
     let tried = tried.filter_map(|s| point(&s.name, &s.figures, color(s)));
-    point("as it is", &view.as_is, AS_IS).into_iter().chain(tried).collect()
+    point("as it is", &view.as_is, AS_IS)
+        .into_iter()
+        .chain(tried)
+        .collect()
 }
 
 /// From the least to the most, with room around.
@@ -96,10 +99,15 @@ fn range(ends: impl Iterator<Item = (f64, f64, f64)>) -> std::ops::Range<f64> {
     begin..end
 }
 
-fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, view: &TuneView) -> Result<(), PictureError> {
+fn draw<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    view: &TuneView,
+) -> Result<(), PictureError> {
     let points = points(view);
     if points.is_empty() {
-        return Err(PictureError("nothing was measured that could be drawn".into()));
+        return Err(PictureError(
+            "nothing was measured that could be drawn".into(),
+        ));
     }
     // Registered twice is registered once.
     register_font(FAMILY, FontStyle::Normal, FONT).map_err(|_| error("the font is damaged"))?;
@@ -108,11 +116,18 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, view: &TuneView) -> Res
         Metric::Settled => "Memory at the end, MB",
         _ => "Memory at its peak, MB",
     };
-    let (xs, ys) = (range(points.iter().map(|p| p.x)), range(points.iter().map(|p| p.y)));
+    let (xs, ys) = (
+        range(points.iter().map(|p| p.x)),
+        range(points.iter().map(|p| p.y)),
+    );
     let name: String = harmless(&view.program).chars().take(60).collect();
     let mut chart = ChartBuilder::on(area)
-        .caption(format!("{name} under settings: lower left is better"), (FAMILY, 21))
+        .caption(
+            format!("{name} under settings: lower left is better"),
+            (FAMILY, 21),
+        )
         .margin(16)
+        .margin_bottom(44)
         .x_label_area_size(46)
         .y_label_area_size(72)
         .build_cartesian_2d(xs, ys)
@@ -139,18 +154,24 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, view: &TuneView) -> Res
         let dot = Circle::new((point.x.1, point.y.1), 6, point.color.filled());
         chart.draw_series([dot]).map_err(error)?;
     }
-    let pixels: Vec<(i32, i32)> =
-        points.iter().map(|p| chart.backend_coord(&(p.x.1, p.y.1))).collect();
+    let pixels: Vec<(i32, i32)> = points
+        .iter()
+        .map(|p| chart.backend_coord(&(p.x.1, p.y.1)))
+        .collect();
     for ((x, y), point) in labels(&pixels, &points).into_iter().zip(&points) {
         let style = TextStyle::from((FAMILY, LETTERS).into_font()).color(&point.color);
-        area.draw(&Text::new(point.name.clone(), (x, y), style)).map_err(error)?;
+        area.draw(&Text::new(point.name.clone(), (x, y), style))
+            .map_err(error)?;
     }
     legend(area)
 }
 
 /// Faint lines through the program as it is: what lies to the left of and below them is better.
 fn cross<B: DrawingBackend>(
-    chart: &mut ChartContext<B, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>,
+    chart: &mut ChartContext<
+        B,
+        Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+    >,
     as_is: &Point,
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let (xs, ys) = (chart.x_range(), chart.y_range());
@@ -167,23 +188,35 @@ fn cross<B: DrawingBackend>(
 fn labels(pixels: &[(i32, i32)], points: &[Point]) -> Vec<(i32, i32)> {
     type Box_ = (i32, i32, i32, i32);
     let hits = |a: &Box_, b: &Box_| a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3;
-    let mut taken: Vec<Box_> = pixels.iter().map(|(x, y)| (x - 6, y - 6, x + 6, y + 6)).collect();
+    let mut taken: Vec<Box_> = pixels
+        .iter()
+        .map(|(x, y)| (x - 6, y - 6, x + 6, y + 6))
+        .collect();
     let mut places = Vec::new();
     for ((x, y), point) in pixels.iter().zip(points) {
         let width = point.name.chars().count() as i32 * LETTERS * 6 / 10;
-        // To the right, to the left, then further and further above and below.
+        // Above to the right, to the left, then further and further below and above: beside the
+        // lines of its spread, not on them.
         let tries = (0..40).flat_map(|step| {
-            let up = (step + 1) / 2 * LETTERS * if step % 2 == 0 { 1 } else { -1 };
-            let top = y - LETTERS / 2 + up;
-            [(x + 10, top), (x - 10 - width, top)]
+            let away = 4 + step / 2 * LETTERS;
+            let top = if step % 2 == 0 {
+                y - away - LETTERS
+            } else {
+                y + away
+            };
+            [(x + 6, top), (x - 6 - width, top)]
         });
         let as_box = |(left, top): (i32, i32)| (left, top, left + width, top + LETTERS);
-        let inside = |b: &Box_| b.0 > 75 && b.2 < SIZE.0 as i32 - 8 && b.1 > 40 && b.3 < SIZE.1 as i32 - 70;
+        let inside =
+            |b: &Box_| b.0 > 75 && b.2 < SIZE.0 as i32 - 8 && b.1 > 40 && b.3 < SIZE.1 as i32 - 70;
         let free = |place: &(i32, i32)| {
             let own = as_box(*place);
             inside(&own) && !taken.iter().any(|other| hits(&own, other))
         };
-        let place = tries.into_iter().find(free).unwrap_or((x + 10, y - LETTERS / 2));
+        let place = tries
+            .into_iter()
+            .find(free)
+            .unwrap_or((x + 6, y - LETTERS - 4));
         taken.push(as_box(place));
         places.push(place);
     }
@@ -199,12 +232,14 @@ fn legend<B: DrawingBackend>(area: &DrawingArea<B, Shift>) -> Result<(), Picture
         ("no better", GREY),
         ("worse", RED_),
     ];
-    let (mut x, y) = (90, SIZE.1 as i32 - 14);
+    let (mut x, y) = (90, SIZE.1 as i32 - 20);
     for (word, color) in words {
-        area.draw(&Circle::new((x, y), 4, color.filled())).map_err(error)?;
-        let style = TextStyle::from((FAMILY, 12).into_font()).color(&color);
-        area.draw(&Text::new(word, (x + 9, y - 6), style)).map_err(error)?;
-        x += 34 + word.len() as i32 * 7;
+        area.draw(&Circle::new((x, y), 4, color.filled()))
+            .map_err(error)?;
+        let style = TextStyle::from((FAMILY, 14).into_font()).color(&color);
+        area.draw(&Text::new(word, (x + 9, y - 8), style))
+            .map_err(error)?;
+        x += 40 + word.len() as i32 * 8;
     }
     Ok(())
 }
@@ -241,7 +276,10 @@ fn svg(view: &TuneView) -> Result<String, PictureError> {
 
 /// Text for HTML.
 fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     text.replace('"', "&quot;")
 }
 
@@ -262,14 +300,21 @@ pub fn tune_html(view: &TuneView) -> Result<String, PictureError> {
         svg(view)?,
         name = escaped(&harmless(&view.program)),
     );
-    if let Some(chosen) = view.recommended.as_ref().and_then(|name| view.setting(name)) {
+    if let Some(chosen) = view
+        .recommended
+        .as_ref()
+        .and_then(|name| view.setting(name))
+    {
         out += &format!(
             "<h2>The lines for {}</h2>\n<pre>{}</pre>\n",
             escaped(&chosen.name),
             escaped(paste(chosen, &page).trim_end())
         );
     }
-    out += &format!("<h2>All figures</h2>\n<pre>{}</pre>\n</body>\n</html>\n", escaped(rest));
+    out += &format!(
+        "<h2>All figures</h2>\n<pre>{}</pre>\n</body>\n</html>\n",
+        escaped(rest)
+    );
     Ok(out)
 }
 

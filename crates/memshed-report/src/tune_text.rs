@@ -27,7 +27,7 @@ fn called(metric: Metric) -> &'static str {
         Metric::Wall => "time",
         Metric::Peak => "memory at its peak",
         Metric::Settled => "memory at the end",
-        Metric::Pause => "longest pause of the collector",
+        Metric::Pause => "pauses of the collector",
     }
 }
 
@@ -54,27 +54,33 @@ fn percent(ratio: f64) -> String {
 /// `43 % less processor time`, `6 % more memory at its peak`.
 fn words(change: &ChangeRow) -> String {
     let by = ((change.ratio - 1.0) * 100.0).abs();
-    let (more, less) = match change.metric {
-        Metric::Pause => ("longer", "shorter"),
-        _ => ("more", "less"),
+    let way = match (change.metric, change.ratio > 1.0) {
+        (Metric::Pause, true) => "longer",
+        (Metric::Pause, false) => "shorter",
+        (_, true) => "more",
+        (_, false) => "less",
     };
-    let way = if change.ratio > 1.0 { more } else { less };
-    match change.metric {
-        Metric::Pause => format!("a {by:.0} % {way} {}", called(change.metric)),
-        _ => format!("{by:.0} % {way} {}", called(change.metric)),
-    }
+    format!("{by:.0} % {way} {}", called(change.metric))
 }
 
-/// What is really better, most first, in words.
-fn better(setting: &SettingRow) -> Vec<&ChangeRow> {
-    let mut better: Vec<_> = setting.changes.iter().filter(|c| c.better).collect();
-    // A pause is the last that is told; else what changes most comes first.
-    let key = |c: &ChangeRow| (c.metric == Metric::Pause, c.ratio);
-    better.sort_by(|a, b| {
-        let (a, b) = (key(a), key(b));
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-    });
-    better
+/// What is really better, in words.
+fn gains(setting: &SettingRow) -> Vec<String> {
+    told(setting, |change| change.better)
+}
+
+/// What is worse, in words.
+fn price(setting: &SettingRow) -> Vec<String> {
+    told(setting, |change| change.worse)
+}
+
+fn told(setting: &SettingRow, which: fn(&ChangeRow) -> bool) -> Vec<String> {
+    let all: Vec<&ChangeRow> = setting.changes.iter().filter(|c| which(c)).collect();
+    let has = |metric| all.iter().any(|change| change.metric == metric);
+    // The clock says again what the processor time says, as a rule.
+    let new = all
+        .iter()
+        .filter(|c| c.metric != Metric::Wall || !has(Metric::Cpu));
+    new.map(|change| words(change)).collect()
 }
 
 fn list(parts: &[String]) -> String {
@@ -89,7 +95,10 @@ fn list(parts: &[String]) -> String {
 fn sentences(view: &TuneView) -> Vec<String> {
     let tried = view.settings.iter().filter(|s| s.rounds > 0).count() as u64;
     let tried = plural(tried, "setting");
-    let chosen = view.recommended.as_ref().and_then(|name| view.setting(name));
+    let chosen = view
+        .recommended
+        .as_ref()
+        .and_then(|name| view.setting(name));
     let mut out = Vec::new();
     match chosen {
         Some(chosen) => out.extend(recommendation(view, chosen)),
@@ -101,8 +110,7 @@ fn sentences(view: &TuneView) -> Vec<String> {
             out.push(sure_of_nothing(view));
         }
         None => out.push(format!(
-            "Of {tried}, none is better in one thing and worse in none; what has its price \
-             follows."
+            "Of {tried}, none is better without being worse in something that weighs as much."
         )),
     }
     out.extend(trade_offs(view, chosen));
@@ -111,53 +119,54 @@ fn sentences(view: &TuneView) -> Vec<String> {
     }
     let fails = view.settings.iter().filter(|s| s.verdict == Verdict::Fails);
     let names: Vec<String> = fails.map(|s| s.name.clone()).collect();
-    out.push(format!("The program fails under {}: see below.", list(&names)));
+    out.push(format!(
+        "The program fails under {}: see below.",
+        list(&names)
+    ));
     out
 }
 
 fn recommendation(view: &TuneView, chosen: &SettingRow) -> Vec<String> {
-    let better = better(chosen);
-    let gains: Vec<String> = better.iter().map(|change| words(change)).collect();
+    let gains = list(&gains(chosen));
     let mut first = match view.gain {
         Gain::Little => format!(
-            "There is little to gain: the best is {}, with {}",
-            chosen.name,
-            list(&gains)
+            "There is little to gain: the best is {}, with {gains}",
+            chosen.name
         ),
-        _ => format!("Set {}: {} takes {}", chosen.name, view.program, list(&gains)),
+        _ => format!("Set {}: {} takes {gains}", chosen.name, view.program),
     };
-    let cpu = better.iter().find(|change| change.metric == Metric::Cpu);
-    if let Some(cpu) = cpu.filter(|_| view.gain == Gain::Much) {
-        first += &format!(" ({:.1} times as fast)", 1.0 / cpu.ratio);
+    let change = |metric| chosen.change(metric).filter(|change| change.better);
+    if let Some(cpu) = change(Metric::Cpu).filter(|_| view.gain == Gain::Much) {
+        first += &format!(", {:.1} times as fast", 1.0 / cpu.ratio);
     }
-    let figures: Vec<String> = Metric::ALL
-        .into_iter()
-        .filter_map(|metric| {
-            let before = crate::tune::figure(&view.as_is, metric)?;
-            let after = chosen.figure(metric)?;
-            Some(format!(
-                "{} {} → {}",
-                short(metric),
-                shown(metric, before.median),
-                shown(metric, after.median)
-            ))
-        })
-        .collect();
-    let ranges: Vec<String> = better
-        .iter()
-        .filter(|change| change.metric != Metric::Pause || better.len() == 1)
-        .map(|change| {
-            format!(
-                "{} {} to {}",
-                called(change.metric),
-                percent(change.ratio_low),
-                percent(change.ratio_high)
-            )
-        })
-        .collect();
+    first += &match price(chosen).as_slice() {
+        [] => ", and is worse in nothing".to_string(),
+        price => format!(", for {}", list(price)),
+    };
+    let figures = Metric::ALL.into_iter().filter_map(|metric| {
+        let before = crate::tune::figure(&view.as_is, metric)?;
+        let after = chosen.figure(metric)?;
+        Some(format!(
+            "{} {} → {}",
+            short(metric),
+            shown(metric, before.median),
+            shown(metric, after.median)
+        ))
+    });
+    let figures: Vec<String> = figures.collect();
+    let ranges = Metric::ALL.into_iter().filter_map(change).map(|change| {
+        format!(
+            "{} {} to {}",
+            short(change.metric),
+            percent(change.ratio_low),
+            percent(change.ratio_high)
+        )
+    });
+    let ranges: Vec<String> = ranges.collect();
     vec![
-        format!("{first}. It is worse in nothing."),
-        format!("That is: {}; {}.", figures.join(", "), chosen.does),
+        format!("{first}."),
+        format!("{}: {}.", chosen.name, chosen.does),
+        format!("In the middle run: {}.", figures.join(", ")),
         format!(
             "How sure: {}, with 95 % confidence, in {} made for this test; the chance that \
              anything here is called better by luck is at most {:.0} %.",
@@ -192,43 +201,43 @@ fn sure_of_nothing(view: &TuneView) -> String {
     )
 }
 
-/// What is better in one thing and worse in another, if it says more than what is recommended.
+/// The setting that is worth a sentence beside what is recommended: one that is worse in nothing
+/// if that has its price; else the one that gains most of something else.
 fn trade_offs(view: &TuneView, chosen: Option<&SettingRow>) -> Vec<String> {
-    let better_than_chosen = |change: &&ChangeRow| {
-        let other = chosen.and_then(|chosen| chosen.change(change.metric));
-        let other = other.filter(|other| other.better).map_or(1.0, |other| other.ratio);
-        change.better && change.ratio < other * 0.97
+    let other = |setting: &&SettingRow| {
+        matches!(setting.verdict, Verdict::TradeOff | Verdict::Better)
+            && chosen.is_none_or(|chosen| chosen.name != setting.name)
     };
-    let says_more = |setting: &&SettingRow| {
-        let own = matches!(setting.verdict, Verdict::TradeOff | Verdict::Better);
-        let same = chosen.is_some_and(|chosen| chosen.name == setting.name);
-        own && !same && setting.changes.iter().any(|c| better_than_chosen(&c))
+    let others = || view.settings.iter().filter(other);
+    let best = |setting: &SettingRow| {
+        let new = setting.changes.iter().filter(|change| {
+            let had = chosen.and_then(|chosen| chosen.change(change.metric));
+            let had = had.filter(|had| had.better).map_or(1.0, |had| had.ratio);
+            change.better && change.metric != Metric::Pause && change.ratio < had * 0.95
+        });
+        new.map(|change| change.ratio).fold(1.0, f64::min)
     };
-    let mut all: Vec<&SettingRow> = view.settings.iter().filter(says_more).collect();
-    let most = |setting: &SettingRow| {
-        let gains = setting.changes.iter().filter(better_than_chosen);
-        let weight = |change: &ChangeRow| match change.metric {
-            Metric::Pause => change.ratio.max(0.9),
-            _ => change.ratio,
-        };
-        gains.map(weight).fold(1.0, f64::min)
-    };
-    all.sort_by(|a, b| most(a).total_cmp(&most(b)));
-    let sentence = |setting: &&SettingRow| {
-        let gains: Vec<String> = better(setting).iter().map(|c| words(c)).collect();
-        let price = setting.changes.iter().filter(|change| change.worse);
-        let price: Vec<String> = price.map(words).collect();
-        match price.as_slice() {
-            [] => format!("{} gives {}.", setting.name, list(&gains)),
-            price => format!(
-                "At a price: {} gives {} for {}.",
-                setting.name,
-                list(&gains),
-                list(price)
-            ),
+    let costs = chosen.is_some_and(|chosen| chosen.verdict == Verdict::TradeOff);
+    if costs {
+        let free = others().filter(|setting| setting.verdict == Verdict::Better);
+        let free = free.min_by(|a, b| best(a).total_cmp(&best(b)));
+        let free = free.map(|one| format!("Without a price: {}, {}.", one.name, list(&gains(one))));
+        if free.is_some() {
+            return free.into_iter().collect();
         }
-    };
-    all.iter().take(2).map(sentence).collect()
+    }
+    let most = others().filter(|setting| best(setting) < 1.0);
+    let most = most.min_by(|a, b| best(a).total_cmp(&best(b)));
+    let sentence = most.map(|one| match price(one).as_slice() {
+        [] => format!("Besides: {}, {}.", one.name, list(&gains(one))),
+        price => format!(
+            "At a price: {}, {} for {}.",
+            one.name,
+            list(&gains(one)),
+            list(price)
+        ),
+    });
+    sentence.into_iter().collect()
 }
 
 /// A metric as a heading.
@@ -261,7 +270,11 @@ fn metrics(view: &TuneView) -> Vec<Metric> {
 fn changes(view: &TuneView, page: &Page) -> String {
     let metrics = metrics(view);
     let mut columns = vec![("SETTING", Column::Left)];
-    columns.extend(metrics.iter().map(|metric| (heading(*metric), Column::Right)));
+    columns.extend(
+        metrics
+            .iter()
+            .map(|metric| (heading(*metric), Column::Right)),
+    );
     columns.push(("ROUNDS", Column::Right));
     columns.push(("", Column::Remark));
     let mut rows = Vec::new();
@@ -293,12 +306,14 @@ fn coloured(table: &str, view: &TuneView) -> String {
     let mut out = String::new();
     for line in table.lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let style = view.setting(name).and_then(|setting| match setting.verdict {
-            Verdict::Better => Some(GOOD),
-            Verdict::TradeOff => Some(WARN),
-            Verdict::Worse => Some(BAD),
-            _ => None,
-        });
+        let style = view
+            .setting(name)
+            .and_then(|setting| match setting.verdict {
+                Verdict::Better => Some(GOOD),
+                Verdict::TradeOff => Some(WARN),
+                Verdict::Worse => Some(BAD),
+                _ => None,
+            });
         let word = view.setting(name).map_or("", verdict);
         match (style, line.strip_suffix(word)) {
             (Some(style), Some(rest)) => out += &format!("{rest}{}\n", styled(style, word)),
@@ -325,13 +340,17 @@ fn spread(row: &FigureRow) -> String {
         return middle;
     }
     let half = (row.high - row.low) / 2.0 / row.median * 100.0;
-    format!("{middle} ±{half:.0}%")
+    format!("{middle} ±{half:.0} %")
 }
 
 fn figures(view: &TuneView, page: &Page) -> String {
     let metrics = metrics(view);
     let mut columns = vec![("SETTING", Column::Left)];
-    columns.extend(metrics.iter().map(|metric| (heading(*metric), Column::Right)));
+    columns.extend(
+        metrics
+            .iter()
+            .map(|metric| (heading(*metric), Column::Right)),
+    );
     let row = |name: &str, rows: &[FigureRow]| {
         let cell = |metric: &Metric| crate::tune::figure(rows, *metric).map_or("–".into(), spread);
         let mut row = vec![name.to_string()];
@@ -391,7 +410,12 @@ fn failures(view: &TuneView, page: &Page) -> String {
     let mut out = page.heading("The program fails under");
     for setting in rows {
         out += &named(page, &setting.name, setting.why.as_deref().unwrap_or(""));
-        for line in setting.stderr.iter().flat_map(|text| text.lines()).rev().take(3) {
+        let lines: Vec<&str> = setting
+            .stderr
+            .iter()
+            .flat_map(|text| text.lines())
+            .collect();
+        for line in &lines[lines.len().saturating_sub(3)..] {
             out += &format!("      {}\n", page.plain(&harmless(line)));
         }
     }
@@ -400,9 +424,8 @@ fn failures(view: &TuneView, page: &Page) -> String {
 
 /// What to put where.
 fn lines(view: &TuneView, page: &Page) -> String {
-    let wanted = |setting: &&SettingRow| {
-        matches!(setting.verdict, Verdict::Better | Verdict::TradeOff)
-    };
+    let wanted =
+        |setting: &&SettingRow| matches!(setting.verdict, Verdict::Better | Verdict::TradeOff);
     let mut rows: Vec<&SettingRow> = view.settings.iter().filter(wanted).collect();
     // What is recommended comes first.
     rows.sort_by_key(|setting| view.recommended.as_ref() != Some(&setting.name));
@@ -424,14 +447,20 @@ pub(crate) fn paste(setting: &SettingRow, page: &Page) -> String {
         }
     };
     if !setting.python.is_empty() {
-        part(&format!("Python, {}:", setting.place), setting.python.clone());
+        part(
+            &format!("Python, {}:", setting.place),
+            setting.python.clone(),
+        );
     }
     if !setting.environment.is_empty() {
         let each = |form: fn(&str, &str) -> String| {
             let pairs = setting.environment.iter();
             pairs.map(|(name, value)| form(name, value)).collect()
         };
-        part("unit file of systemd, under [Service]:", each(|n, v| format!("Environment=\"{n}={v}\"")));
+        part(
+            "unit file of systemd, under [Service]:",
+            each(|n, v| format!("Environment=\"{n}={v}\"")),
+        );
         let mut docker: Vec<String> = each(|n, v| format!("ENV {n}=\"{v}\""));
         if let Some(package) = &setting.package {
             let run = format!("RUN apt-get update && apt-get install -y {package}");
@@ -445,7 +474,10 @@ pub(crate) fn paste(setting: &SettingRow, page: &Page) -> String {
 
 fn method(view: &TuneView, page: &Page) -> String {
     let rounds = &view.rounds;
-    let python = view.interpreter.as_deref().unwrap_or("no Python that memshed could see");
+    let python = view
+        .interpreter
+        .as_deref()
+        .unwrap_or("no Python that memshed could see");
     let text = format!(
         "{} runs on {python}. A round is one run as it is and one under each setting, in an order \
          drawn by lot: {} of all settings, then {} new ones of those that looked better, which \
@@ -461,6 +493,13 @@ fn method(view: &TuneView, page: &Page) -> String {
         Metric::Pause.least_share() * 100.0,
         rounds.chance_of_error * 100.0,
     );
-    let heading = format!("How it was measured ({})", plural(rounds.runs as u64, "run"));
-    format!("\n{}\n{}\n", styled(BOLD, &heading), page.wrap(&format!("  {text}"), 2))
+    let heading = format!(
+        "How it was measured ({})",
+        plural(rounds.runs as u64, "run")
+    );
+    format!(
+        "\n{}\n{}\n",
+        styled(BOLD, &heading),
+        page.wrap(&format!("  {text}"), 2)
+    )
 }

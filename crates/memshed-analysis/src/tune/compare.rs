@@ -58,14 +58,15 @@ pub struct Effect {
     pub p_better: f64,
     /// The same of a loss.
     pub p_worse: f64,
+    /// The chance of rounds like these if there were no gain at all.
+    pub p_any: f64,
 }
 
 impl Effect {
     /// Whether what is measured is as much of a gain as counts, not asking how sure that is.
     #[must_use]
     pub fn gains(&self) -> bool {
-        self.ratio <= 1.0 - self.metric.least_share()
-            && -self.amount >= self.metric.least_amount()
+        self.ratio <= 1.0 - self.metric.least_share() && -self.amount >= self.metric.least_amount()
     }
 
     /// Whether it is a loss, on the safe side: likely enough, or large and not unlikely.
@@ -91,7 +92,11 @@ pub fn effect(pairs: &[Pair], metric: Metric) -> Option<Effect> {
         .collect();
     let floor = metric.floor();
     let ratio = |(before, after): &(f64, f64)| ((after + floor) / (before + floor)).ln();
-    let logs: Vec<f64> = measured.iter().map(ratio).filter(|r| r.is_finite()).collect();
+    let logs: Vec<f64> = measured
+        .iter()
+        .map(ratio)
+        .filter(|r| r.is_finite())
+        .collect();
     if logs.len() < 2 {
         return None;
     }
@@ -112,6 +117,7 @@ pub fn effect(pairs: &[Pair], metric: Metric) -> Option<Effect> {
         amount: after.median - before.median,
         p_better: upper_tail(((1.0 - least).ln() - mean) / error, n - 1.0),
         p_worse: upper_tail((mean - (1.0 + least).ln()) / error, n - 1.0),
+        p_any: upper_tail(-mean / error, n - 1.0),
     })
 }
 
@@ -124,13 +130,21 @@ pub struct Question {
     pub metric: Metric,
 }
 
+/// Above this chance of no gain at all, the rounds that choose make nothing worth a test.
+const UNLIKELY: f64 = 0.2;
+
 /// Whether the rounds that choose make it likely enough that a setting is better in a metric: by
-/// half the least gain that counts, so that noise hides no real gain.
+/// half the least gain that counts, so that noise hides no real gain, and not by noise alone.
 #[must_use]
 pub fn likely(effect: &Effect) -> bool {
-    let metric = effect.metric;
-    effect.ratio <= 1.0 - metric.least_share() / 2.0
-        && -effect.amount >= metric.least_amount() / 2.0
+    seems(effect)
+        && -effect.amount >= effect.metric.least_amount() / 2.0
+        && effect.p_any <= UNLIKELY
+}
+
+/// Whether the gain seems to be half the least that counts, or more.
+fn seems(effect: &Effect) -> bool {
+    effect.ratio <= 1.0 - effect.metric.least_share() / 2.0
 }
 
 /// The questions that a setting's first rounds raise.
@@ -161,10 +175,13 @@ pub fn decide(effects: &[Option<Effect>], looks: usize) -> Vec<bool> {
     yes
 }
 
-/// Whether rounds show that a gain as large as counts is not to be had.
+/// After so many rounds, what does not even seem to gain is given up.
+const ENOUGH: usize = 8;
+
+/// Whether rounds show that a gain as large as counts is not to be had, or hardly.
 #[must_use]
 pub fn hopeless(effect: &Effect) -> bool {
-    effect.low > 1.0 - effect.metric.least_share()
+    effect.low > 1.0 - effect.metric.least_share() || effect.rounds >= ENOUGH && !seems(effect)
 }
 
 /// After how many new rounds the test is made, if there are at most `most`.

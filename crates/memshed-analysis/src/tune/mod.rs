@@ -12,9 +12,7 @@
 mod compare;
 pub mod student;
 
-pub use compare::{
-    Effect, Question, Spread, decide, effect, hopeless, likely, looks, question,
-};
+pub use compare::{Effect, Question, Spread, decide, effect, hopeless, likely, looks, question};
 
 /// The chance that anything is called better though nothing is, at most.
 pub const ERROR: f64 = 0.01;

@@ -4,6 +4,7 @@
 mod diff;
 mod fixture;
 mod leaks;
+mod tune;
 mod why;
 
 use memshed_heap::{Heap, Method, ObjectId, Preview, Sizes};

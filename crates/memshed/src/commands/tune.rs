@@ -93,7 +93,9 @@ fn list(settings: &[&'static Setting]) -> TuneList {
 /// When a server is ready for load.
 fn ready(args: &TuneArgs) -> Result<Option<Ready>, CommandError> {
     let Some(text) = &args.wait_for else {
-        let after = args.ready_after.or(args.load.is_some().then_some(READY_AFTER));
+        let after = args
+            .ready_after
+            .or(args.load.is_some().then_some(READY_AFTER));
         return Ok(after.map(Ready::After));
     };
     let full = match text.rsplit_once(':') {
@@ -148,12 +150,16 @@ fn picture(args: &TuneArgs, view: &TuneView) -> Result<(), CommandError> {
 
 /// What the command is called.
 fn name(args: &[std::ffi::OsString]) -> String {
-    args.first().map_or(String::new(), |name| name.to_string_lossy().into_owned())
+    args.first()
+        .map_or(String::new(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What a program is called: its script, if there is one.
 fn program(command: &[std::ffi::OsString]) -> String {
-    let words: Vec<String> = command.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = command
+        .iter()
+        .map(|w| w.to_string_lossy().into_owned())
+        .collect();
     let own = Path::new(words.first().map_or("", String::as_str)).file_name();
     let own = own.map_or(String::new(), |name| name.to_string_lossy().into_owned());
     match crate::proc::script(&words) {
@@ -175,7 +181,10 @@ fn story(cannot: &Cannot, args: &TuneArgs) -> CommandError {
                 tail => format!("; at the end it wrote:\n{}", indented(tail)),
             };
             CommandError::Usage {
-                what: format!("{:?} does not work as it is: {how}{said}", name(&args.command)),
+                what: format!(
+                    "{:?} does not work as it is: {how}{said}",
+                    name(&args.command)
+                ),
                 hint: "it has to come to a good end by itself, without input; a server is ended \
                        with --for or --load, a slow program needs a longer --limit"
                     .into(),

@@ -22,7 +22,10 @@ pub struct Start<'a> {
 /// is thrown away, its standard error is a pipe. The kernel kills it if memshed dies; to be called
 /// on memshed's main thread, for that goes by thread (prctl(2), PR_SET_PDEATHSIG).
 pub fn start(start: &Start) -> io::Result<Child> {
-    let (name, arguments) = start.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let (name, arguments) = start
+        .command
+        .split_first()
+        .ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(name);
     command
         .args(arguments)

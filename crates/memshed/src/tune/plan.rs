@@ -162,7 +162,12 @@ impl Trial<'_> {
     fn run(&mut self, setting: Option<&Setting>) -> Result<Result<Done, Failure>, Cannot> {
         self.tuned.runs += 1;
         let records = self.folder.run().map_err(Cannot::Folder)?;
-        Ok(run::run(self.program, setting, self.folder.path(), &records))
+        Ok(run::run(
+            self.program,
+            setting,
+            self.folder.path(),
+            &records,
+        ))
     }
 
     /// Runs the program as it is and under each of `settings`, in an order of its own.
@@ -257,7 +262,9 @@ impl Trial<'_> {
         let is_open = |(question, yes): &(Question, bool)| {
             let rounds = self.tuned.tried[question.setting].fresh.len();
             let early = rounds < memshed_analysis::tune::FIRST_LOOK;
-            let lost = self.effect(*question).is_some_and(|effect| hopeless(&effect));
+            let lost = self
+                .effect(*question)
+                .is_some_and(|effect| hopeless(&effect));
             early || !yes && !lost
         };
         let mut open: Vec<usize> = self

@@ -110,7 +110,10 @@ impl Records {
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten();
         let paths = entries.map(|entry| entry.path());
         paths.filter(|path| !path.ends_with("ready")).take(MOST)
     }
@@ -165,7 +168,9 @@ impl Said {
         self.collecting += fields[2];
         self.longest = self.longest.max(fields[3]);
         if fields[4] > 0.0 {
-            let earliest = self.frozen.map_or(fields[4], |frozen| frozen.min(fields[4]));
+            let earliest = self
+                .frozen
+                .map_or(fields[4], |frozen| frozen.min(fields[4]));
             self.frozen = Some(earliest);
         }
         if fields[6] > 0.0 {
@@ -196,14 +201,33 @@ mod tests {
         let write = |name: &str, bytes: &[u8]| {
             std::fs::write(records.folder.join(name), bytes).expect("written");
         };
-        write("1-1", &record(&[(1, 3.0), (2, 0.5), (3, 0.2), (6, 1e7), (9, 1.0), (10, 312.0)]));
+        write(
+            "1-1",
+            &record(&[
+                (1, 3.0),
+                (2, 0.5),
+                (3, 0.2),
+                (6, 1e7),
+                (9, 1.0),
+                (10, 312.0),
+            ]),
+        );
         assert_eq!(records.read().resident, Some(1e7));
-        write("2-1", &record(&[(1, 2.0), (2, 0.25), (3, 0.1), (4, 1.5), (8, 1.0)]));
+        write(
+            "2-1",
+            &record(&[(1, 2.0), (2, 0.25), (3, 0.1), (4, 1.5), (8, 1.0)]),
+        );
         write("3-1", &record(&[(2, f64::NAN)]));
         write("4-1", b"short");
         let said = records.read();
-        assert_eq!((said.collections, said.collecting, said.longest), (5.0, 0.75, 0.2));
-        assert_eq!((said.frozen, said.library, said.resident), (Some(1.5), true, None));
+        assert_eq!(
+            (said.collections, said.collecting, said.longest),
+            (5.0, 0.75, 0.2)
+        );
+        assert_eq!(
+            (said.frozen, said.library, said.resident),
+            (Some(1.5), true, None)
+        );
         records.ready();
         let told = std::fs::read(records.folder.join("1-1")).expect("read");
         assert_eq!(decode(&told).expect("whole")[READY as usize], 1.0);

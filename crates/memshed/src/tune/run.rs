@@ -278,9 +278,12 @@ impl Run<'_> {
         let time = self.next_look.saturating_duration_since(Instant::now());
         let time = time.clamp(Duration::from_millis(1), EVERY);
         let running = [Some(&self.main), self.load.as_ref()].into_iter().flatten();
-        let handles = running.filter(|one| one.ended.is_none()).flat_map(|one| &one.handle);
-        let mut handles: Vec<PollFd> =
-            handles.map(|handle| PollFd::new(handle, PollFlags::IN)).collect();
+        let handles = running
+            .filter(|one| one.ended.is_none())
+            .flat_map(|one| &one.handle);
+        let mut handles: Vec<PollFd> = handles
+            .map(|handle| PollFd::new(handle, PollFlags::IN))
+            .collect();
         // At most twenty milliseconds.
         let time = Timespec {
             tv_sec: 0,
@@ -379,7 +382,10 @@ impl Run<'_> {
             (_, false) => (self.began, self.main.ended?),
         };
         // A load that was ended with the program, when the time was over.
-        let cut = self.program.run_for.is_some_and(|time| ended >= self.began + time);
+        let cut = self
+            .program
+            .run_for
+            .is_some_and(|time| ended >= self.began + time);
         (!cut).then(|| (ended - began).as_secs_f64())
     }
 

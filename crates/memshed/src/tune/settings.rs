@@ -202,7 +202,9 @@ impl Machine {
         let path = "/sys/kernel/mm/transparent_hugepage/enabled";
         let says = std::fs::read_to_string(path).unwrap_or_default();
         // The one in force stands in brackets.
-        let chosen = says.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+        let chosen = says
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'));
         Machine {
             huge_pages: chosen.map_or(String::new(), |(chosen, _)| chosen.to_string()),
         }
@@ -223,10 +225,7 @@ impl Setting {
     /// Why this machine does not have it, if so.
     pub fn missing(&self, machine: &Machine) -> Option<String> {
         if let (Some((names, package)), None) = (self.library, self.library_path()) {
-            return Some(format!(
-                "{} is not installed (Debian: {package})",
-                names[0]
-            ));
+            return Some(format!("{} is not installed (Debian: {package})", names[0]));
         }
         match (self.needs, machine.huge_pages.as_str()) {
             (Needs::HugePagesUnasked, "always") => None,
@@ -258,7 +257,9 @@ impl Setting {
             Needs::Allocator | Needs::AllocatorHugePages | Needs::Mimalloc if no_gil => {
                 Some("without a GIL, Python has one allocator of its own and no other".into())
             }
-            Needs::Mimalloc if interpreter.version < 313 => Some("Python has it from 3.13 on".into()),
+            Needs::Mimalloc if interpreter.version < 313 => {
+                Some("Python has it from 3.13 on".into())
+            }
             _ => None,
         }
     }

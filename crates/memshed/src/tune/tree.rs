@@ -28,7 +28,11 @@ pub fn below(pid: i32, except: Option<i32>) -> Vec<i32> {
     found.retain(|child| Some(*child) != except);
     let mut next = 0;
     while let Some(&one) = found.get(next).filter(|_| found.len() < MOST) {
-        found.extend(children(one).into_iter().filter(|child| Some(*child) != except));
+        found.extend(
+            children(one)
+                .into_iter()
+                .filter(|child| Some(*child) != except),
+        );
         next += 1;
     }
     found
@@ -38,10 +42,14 @@ pub fn below(pid: i32, except: Option<i32>) -> Vec<i32> {
 fn children(pid: i32) -> Vec<i32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let threads = threads.into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let lists =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     let mut found = Vec::new();
     for list in lists {
-        found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        found.extend(
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
     }
     found
 }
