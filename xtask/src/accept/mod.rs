@@ -19,6 +19,7 @@ mod objects;
 mod pools;
 mod real;
 mod refused;
+mod release;
 mod see;
 mod speed;
 mod stop;
@@ -56,6 +57,8 @@ enum What {
     See,
     /// The issue "Explain".
     Explain,
+    /// The issue "Release".
+    Release,
 }
 
 impl What {
@@ -64,6 +67,7 @@ impl What {
             What::FirstLight => "first-light",
             What::See => "see",
             What::Explain => "explain",
+            What::Release => "release",
         }
     }
 
@@ -72,6 +76,7 @@ impl What {
             What::FirstLight => FIRST_LIGHT,
             What::See => SEE,
             What::Explain => EXPLAIN,
+            What::Release => RELEASE,
         }
     }
 }
@@ -115,6 +120,8 @@ const EXPLAIN: &[Row] = &[
     ("speed", explain::speed::measure),
     ("bad-input", explain::bad_input::measure),
 ];
+
+const RELEASE: &[Row] = &[("tune", release::tune::measure)];
 
 /// Runs the verb: 0 if every row passed, 1 if one did not.
 pub fn run(args: Args) -> Result<ExitCode> {

@@ -10,5 +10,6 @@ mod names;
 mod output;
 mod support;
 mod targets;
+mod tune;
 mod values;
 mod watch;

@@ -1,0 +1,3 @@
+//! The rows of "Release": what memshed does about memory, beside showing it.
+
+pub mod tune;
