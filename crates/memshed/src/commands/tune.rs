@@ -32,13 +32,13 @@ pub fn run(args: &TuneArgs, printer: &Printer) -> Result<Status, CommandError> {
         run_for: args.run_for,
         limit: args.limit,
     };
-    if let Some(Ready::Listening(address)) = &program.ready {
-        if listens(address) {
-            return Err(CommandError::Usage {
-                what: format!("something listens on {address} already"),
-                hint: "end it: memshed starts the server itself, again and again".into(),
-            });
-        }
+    if let Some(Ready::Listening(address)) = &program.ready
+        && listens(address)
+    {
+        return Err(CommandError::Usage {
+            what: format!("something listens on {address} already"),
+            hint: "end it: memshed starts the server itself, again and again".into(),
+        });
     }
     // Better now than after an hour of runs.
     for path in [&args.html, &args.png].into_iter().flatten() {
@@ -119,7 +119,7 @@ fn seed() -> u64 {
     now.map_or(1, |now| now.as_micros() as u64) % 1_000_000_007
 }
 
-/// Makes sure that a file can be written, by opening it.
+/// Makes sure that there is a folder to write a file to.
 fn writable(path: &Path) -> Result<(), CommandError> {
     let folder = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -168,11 +168,19 @@ fn program(command: &[std::ffi::OsString]) -> String {
     }
 }
 
+/// The same error once more.
+fn same(error: &std::io::Error) -> std::io::Error {
+    match error.raw_os_error() {
+        Some(number) => std::io::Error::from_raw_os_error(number),
+        None => std::io::Error::from(error.kind()),
+    }
+}
+
 fn story(cannot: &Cannot, args: &TuneArgs) -> CommandError {
     match cannot {
         Cannot::AsIs(Failure::Start(error)) => LaunchError::Start {
             command: name(&args.command),
-            error: std::io::Error::from(error.kind()),
+            error: same(error),
         }
         .into(),
         Cannot::AsIs(Failure::Ended { how, tail }) => {
@@ -192,7 +200,7 @@ fn story(cannot: &Cannot, args: &TuneArgs) -> CommandError {
         }
         Cannot::Folder(error) => {
             let folder = std::env::temp_dir();
-            OutputError::new(&folder, std::io::Error::from(error.kind())).into()
+            OutputError::new(&folder, same(error)).into()
         }
     }
 }
