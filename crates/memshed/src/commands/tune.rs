@@ -247,6 +247,6 @@ fn row(tried: &Tried) -> TuneSetting {
         environment: setting.lasting_environment(),
         python: setting.lasting_python(),
         place: setting.place().into(),
-        package: setting.library.map(|(_, package)| package.to_string()),
+        package: setting.preload.map(|(_, package)| package.to_string()),
     }
 }

@@ -279,7 +279,7 @@ impl Trial<'_> {
 
 /// Why a run was not under its setting after all, if so.
 fn not_applied(setting: &Setting, said: &Said) -> Option<String> {
-    if setting.library.is_some() && said.interpreter.is_some() && !said.library {
+    if setting.preload.is_some() && said.interpreter.is_some() && !said.preload {
         return Some("the library was not loaded into Python".into());
     }
     if setting.python.freeze && said.frozen.is_none() {

@@ -77,7 +77,7 @@ pub struct Said {
     /// The most resident bytes of any of them, as far as it said.
     pub peak: f64,
     /// Whether the library asked for was loaded.
-    pub library: bool,
+    pub preload: bool,
 }
 
 impl Records {
@@ -177,7 +177,7 @@ impl Said {
             self.resident = Some(fields[6]);
         }
         self.peak = self.peak.max(fields[7]);
-        self.library |= fields[8] > 0.0;
+        self.preload |= fields[8] > 0.0;
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
             (5.0, 0.75, 0.2)
         );
         assert_eq!(
-            (said.frozen, said.library, said.resident),
+            (said.frozen, said.preload, said.resident),
             (Some(1.5), true, None)
         );
         records.ready();

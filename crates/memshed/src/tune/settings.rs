@@ -14,7 +14,7 @@ pub struct Setting {
     pub environment: &'static [(&'static str, &'static str)],
     /// A library to be loaded before all others: the names of its file, and the package that
     /// has it on Debian.
-    pub library: Option<(&'static [&'static str], &'static str)>,
+    pub preload: Option<(&'static [&'static str], &'static str)>,
     /// What is done inside Python.
     pub python: Python,
     /// Whether the kernel is to give no huge pages.
@@ -53,7 +53,7 @@ const NOTHING: Setting = Setting {
     name: "",
     does: "",
     environment: &[],
-    library: None,
+    preload: None,
     python: Python {
         thresholds: None,
         freeze: false,
@@ -136,7 +136,7 @@ pub const SETTINGS: &[Setting] = &[
                 "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0",
             ),
         ],
-        library: Some((&["libjemalloc.so.2"], "libjemalloc2")),
+        preload: Some((&["libjemalloc.so.2"], "libjemalloc2")),
         needs: Needs::Allocator,
         ..NOTHING
     },
@@ -144,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "mimalloc",
         does: "objects and C code get their memory from mimalloc",
         environment: &[("PYTHONMALLOC", "malloc")],
-        library: Some((
+        preload: Some((
             &["libmimalloc.so.3", "libmimalloc.so.2", "libmimalloc.so"],
             "libmimalloc2.0",
         )),
@@ -162,7 +162,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "tcmalloc",
         does: "objects and C code get their memory from tcmalloc",
         environment: &[("PYTHONMALLOC", "malloc")],
-        library: Some((
+        preload: Some((
             &["libtcmalloc_minimal.so.4", "libtcmalloc.so.4"],
             "libtcmalloc-minimal4",
         )),
@@ -214,7 +214,7 @@ impl Machine {
 impl Setting {
     /// Its library on this machine.
     pub fn library_path(&self) -> Option<PathBuf> {
-        let (names, _) = self.library?;
+        let (names, _) = self.preload?;
         let places = names.iter().flat_map(|name| {
             let in_folder = move |folder: &&str| Path::new(folder).join(name);
             FOLDERS.iter().map(in_folder)
@@ -224,7 +224,7 @@ impl Setting {
 
     /// Why this machine does not have it, if so.
     pub fn missing(&self, machine: &Machine) -> Option<String> {
-        if let (Some((names, package)), None) = (self.library, self.library_path()) {
+        if let (Some((names, package)), None) = (self.preload, self.library_path()) {
             return Some(format!("{} is not installed (Debian: {package})", names[0]));
         }
         match (self.needs, machine.huge_pages.as_str()) {
