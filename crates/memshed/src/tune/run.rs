@@ -181,7 +181,7 @@ fn environment(
         first.push(second);
         (OsString::from(name), first)
     };
-    let library = setting.and_then(Setting::library_path);
+    let library = setting.and_then(Setting::preload_path);
     let python = setting.map_or(Python::default(), |setting| setting.python);
     let mut all = records.environment(python, library.as_deref());
     all.push(joined("PYTHONPATH", folder.into(), true));

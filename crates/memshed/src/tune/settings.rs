@@ -213,7 +213,7 @@ impl Machine {
 
 impl Setting {
     /// Its library on this machine.
-    pub fn library_path(&self) -> Option<PathBuf> {
+    pub fn preload_path(&self) -> Option<PathBuf> {
         let (names, _) = self.preload?;
         let places = names.iter().flat_map(|name| {
             let in_folder = move |folder: &&str| Path::new(folder).join(name);
@@ -224,7 +224,7 @@ impl Setting {
 
     /// Why this machine does not have it, if so.
     pub fn missing(&self, machine: &Machine) -> Option<String> {
-        if let (Some((names, package)), None) = (self.preload, self.library_path()) {
+        if let (Some((names, package)), None) = (self.preload, self.preload_path()) {
             return Some(format!("{} is not installed (Debian: {package})", names[0]));
         }
         match (self.needs, machine.huge_pages.as_str()) {
@@ -266,7 +266,7 @@ impl Setting {
 
     /// The lines of a shell's environment that make it last.
     pub fn lasting_environment(&self) -> Vec<(String, String)> {
-        let library = self.library_path();
+        let library = self.preload_path();
         let library = library.map(|path| ("LD_PRELOAD".into(), path.display().to_string()));
         let own = self.environment.iter();
         let own = own.map(|(name, value)| ((*name).to_string(), (*value).to_string()));
