@@ -1,11 +1,13 @@
 """A service with a million objects in memory that answers requests, under default settings.
 
-Loads its data, then answers REQUESTS requests: each parses a body of 300 rows, makes a small cycle,
-and is kept for the next 500. Says at the end how much processor time a request took.
+Loads its data with the collector off, as is good practice, then answers REQUESTS requests: each
+parses a body of 300 rows, makes a small cycle, and is kept for the next 500. Says at the end how much
+processor time a request took.
 
     python service.py [CONTAINERS [REQUESTS]]
 """
 
+import gc
 import json
 import sys
 import time
@@ -46,7 +48,9 @@ def answer():
 
 
 def main():
+    gc.disable()
     data = load(CONTAINERS)
+    gc.enable()
     kept = {}
     began = time.process_time()
     for i in range(REQUESTS):

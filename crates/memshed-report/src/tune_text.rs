@@ -133,7 +133,7 @@ fn recommendation(view: &TuneView, chosen: &SettingRow) -> Vec<String> {
             "There is little to gain: the best is {}, with {gains}",
             chosen.name
         ),
-        _ => format!("Set {}: {} takes {gains}", chosen.name, view.program),
+        _ => format!("Set {}: {} runs with {gains}", chosen.name, view.program),
     };
     let change = |metric| chosen.change(metric).filter(|change| change.better);
     if let Some(cpu) = change(Metric::Cpu).filter(|_| view.gain == Gain::Much) {
