@@ -7,7 +7,7 @@ use memshed_analysis::tune::{
 };
 use serde::Serialize;
 
-/// A gain of less than this in processor time, time and memory is called little.
+/// A gain in processor time, time or memory is called little unless it is surely more than this.
 const LITTLE: f64 = 0.1;
 /// What a setting gains must be so many times what it costs for it to be recommended.
 const WORTH: f64 = 3.0;
@@ -42,9 +42,9 @@ pub struct TuneView {
 pub enum Gain {
     /// Nothing is really better.
     None,
-    /// Less than a tenth of everything but pauses.
+    /// Not surely more than a tenth of anything but pauses, with 95 % confidence.
     Little,
-    /// A tenth or more of something.
+    /// Surely more than a tenth of something.
     Much,
 }
 
@@ -298,7 +298,7 @@ fn gain(settings: &[SettingRow]) -> Gain {
     let better = settings.iter().flat_map(|setting| &setting.changes);
     let better: Vec<&ChangeRow> = better.filter(|change| change.better).collect();
     let counts = |change: &&&ChangeRow| change.metric != Metric::Pause;
-    let best = better.iter().filter(counts).map(|change| change.ratio);
+    let best = better.iter().filter(counts).map(|change| change.ratio_high);
     match best.fold(1.0, f64::min) {
         _ if better.is_empty() => Gain::None,
         ratio if ratio > 1.0 - LITTLE => Gain::Little,
