@@ -50,6 +50,7 @@ def answer():
 def main():
     gc.disable()
     data = load(CONTAINERS)
+    gc.collect()
     gc.enable()
     kept = {}
     began = time.process_time()
