@@ -27,6 +27,7 @@ mod search;
 mod set;
 mod spelling;
 mod summary;
+pub mod tune;
 pub mod units;
 pub mod what;
 mod why;

@@ -18,6 +18,10 @@ mod release;
 mod snapshot;
 mod supervise;
 mod text;
+mod tune;
+mod tune_list;
+mod tune_picture;
+mod tune_text;
 mod watch;
 mod watch_table;
 mod why;
@@ -39,6 +43,9 @@ pub use ps::{PsRow, PsView};
 pub use release::{MemorySummary, ReleaseStep, ReleaseView, StepName};
 pub use snapshot::SnapshotView;
 pub use supervise::{BackOff, ReleaseEvent};
+pub use tune::{Gain, SettingRow, TuneMeasured, TuneSetting, TuneView, Verdict};
+pub use tune_list::{TuneList, TuneListRow};
+pub use tune_picture::{PictureError, tune_html, tune_png};
 pub use watch::{
     CategoryGrowth, Growth, PerHour, Watch, WatchEnd, WatchEvent, WatchLook, WatchMissed,
     WatchReason, WatchSkipped, WatchStart,
@@ -63,3 +70,5 @@ pub const WHY_SCHEMA: &str = include_str!("../schema/why.schema.json");
 
 /// The JSON schema of what `memshed release --format json` writes.
 pub const RELEASE_SCHEMA: &str = include_str!("../schema/release.schema.json");
+/// The JSON schema of what `memshed tune --format json` writes.
+pub const TUNE_SCHEMA: &str = include_str!("../schema/tune.schema.json");

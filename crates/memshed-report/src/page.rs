@@ -141,7 +141,8 @@ impl Page {
             .replace('–', "-")
             .replace('…', "...")
             .replace('→', "->")
-            .replace('×', "x");
+            .replace('×', "x")
+            .replace('±', "+-");
         let ascii = |c: char| if c.is_ascii() { c } else { '?' };
         replaced.chars().map(ascii).collect()
     }

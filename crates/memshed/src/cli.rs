@@ -89,6 +89,8 @@ pub enum Command {
     /// Tell what would make a Python program smaller or faster, what is at stake, and the line to
     /// change.
     Advise(AdviseArgs),
+    /// Run a program under settings of its collector and allocator, and tell which make it better.
+    Tune(TuneArgs),
     /// List Python processes, and whether memshed can look at them.
     Ps,
     /// Check what this machine and a process permit, and what to change where they do not.
@@ -304,6 +306,51 @@ pub struct AdviseArgs {
     pub command: Vec<OsString>,
 }
 
+/// Arguments of `tune`.
+#[derive(Args, Debug)]
+pub struct TuneArgs {
+    /// Only these settings, such as gc-freeze,jemalloc.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// All settings but these.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// List the settings, and which of them this machine has.
+    #[arg(long, conflicts_with = "command")]
+    pub list: bool,
+    /// Rounds that decide, at most: fewer if they suffice. Three rounds that choose come first.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(5..=1000))]
+    pub rounds: usize,
+    /// End each run after TIME, as a server has to be. What is left to do then is not compared,
+    /// so give it the same work each time, or let --load do so.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// Run this line of the shell once COMMAND is ready, such as 'wrk -c 8 http://localhost:8000/';
+    /// each run ends with it, and takes the time that it takes.
+    #[arg(long, value_name = "LINE")]
+    pub load: Option<OsString>,
+    /// COMMAND is ready, and its start-up over, when something listens there: a port, or HOST:PORT.
+    #[arg(long, value_name = "PORT", conflicts_with = "ready_after")]
+    pub wait_for: Option<String>,
+    /// COMMAND is ready, and its start-up over, after TIME [default: 1s with --load; else start-up
+    /// is over when the memory has ceased to grow].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub ready_after: Option<Duration>,
+    /// A run that takes longer has failed.
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_duration)]
+    pub limit: Duration,
+    /// Write a page with the picture of the trade-off to FILE, too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the picture to FILE, too.
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// The program. It is run many times, reads nothing, and its output is thrown away; of what it
+    /// writes to standard error the end is shown if it fails.
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "list")]
+    pub command: Vec<OsString>,
+}
+
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -391,6 +438,8 @@ pub enum SchemaOf {
     Release,
     /// Of `memshed advise`.
     Advise,
+    /// Of `memshed tune`.
+    Tune,
 }
 
 /// Reads a length of time: `50ms`, `1.5s`, `2m`, `1h`, `300us`; a bare number is in seconds.

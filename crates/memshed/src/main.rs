@@ -20,6 +20,7 @@ mod python;
 mod release;
 mod settings;
 mod target;
+mod tune;
 
 use anstream::AutoStream;
 use clap::Parser;

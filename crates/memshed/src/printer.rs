@@ -150,7 +150,7 @@ impl Settings {
 /// Writes `content` to `path` under a temporary name in the same directory, readable by its
 /// owner alone, then renames it. What is no regular file (a pipe, `/dev/stdout`) is written to
 /// as it is.
-fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(there) if !there.is_file() => {

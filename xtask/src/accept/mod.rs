@@ -128,6 +128,7 @@ const RELEASE: &[Row] = &[
     ("safety", release::safety::measure),
     ("killed", release::killed::measure),
     ("stays", release::stays::measure),
+    ("tune", release::tune::measure),
     ("advise", release::advise::measure),
     ("bad-input", release::bad_input::measure),
 ];

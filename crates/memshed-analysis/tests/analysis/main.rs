@@ -12,6 +12,7 @@ mod maker;
 mod matching;
 mod paths;
 mod summary;
+mod tune;
 mod turnover;
 mod what;
 mod why;

@@ -6,6 +6,7 @@ mod diff;
 mod fixture;
 mod leaks;
 mod release;
+mod tune;
 mod why;
 
 use memshed_heap::{Heap, Method, ObjectId, Preview, Sizes};

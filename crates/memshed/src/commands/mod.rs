@@ -13,6 +13,7 @@ mod release;
 mod schema;
 mod snapshot;
 mod supervise;
+mod tune;
 mod watch;
 mod why;
 
@@ -46,6 +47,7 @@ pub fn run(
         Command::Why(args) => why::run(args, printer),
         Command::Release(args) => release::run(args, printer),
         Command::Advise(args) => advise::run(args, printer),
+        Command::Tune(args) => tune::run(args, printer),
         Command::Ps => ps::run(printer),
         Command::Doctor(args) => doctor::run(args, settings, printer),
         Command::Completions { shell } => completions::run(*shell, printer),

@@ -14,6 +14,7 @@ pub fn run(of: SchemaOf, printer: &Printer) -> Result<Status, CommandError> {
         SchemaOf::Why => memshed_report::WHY_SCHEMA,
         SchemaOf::Release => memshed_report::RELEASE_SCHEMA,
         SchemaOf::Advise => memshed_report::ADVISE_SCHEMA,
+        SchemaOf::Tune => memshed_report::TUNE_SCHEMA,
     };
     printer.raw(schema.as_bytes())?;
     Ok(Status::Fine)

@@ -1,6 +1,7 @@
 //! `-- COMMAND`: starts a command, follows it to its first Python process, and ends it.
 
 mod follow;
+pub mod measured;
 mod start;
 mod symbols;
 mod trace;

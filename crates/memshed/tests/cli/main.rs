@@ -12,5 +12,6 @@ mod output;
 mod release;
 mod support;
 mod targets;
+mod tune;
 mod values;
 mod watch;

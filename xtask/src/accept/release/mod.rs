@@ -11,3 +11,4 @@ pub mod killed;
 pub mod safety;
 pub mod stays;
 pub mod stops;
+pub mod tune;
