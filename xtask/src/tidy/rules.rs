@@ -12,7 +12,7 @@ const GENERATED: &str = "// Written by `cargo xtask";
 /// Files and folders that may contain `unsafe`: system calls, bytes shared between
 /// processes, and code that runs inside a process.
 const UNSAFE_ROOMS: &[&str] = &[
-    "crates/memshed-agent/inside/",
+    "crates/memshed-agent/",
     "crates/memshed-target/src/",
     LAUNCHER,
     "crates/memshed-testing/src/",

@@ -141,7 +141,7 @@ impl Tracer {
         let data = self.agent()?.placed.data;
         let end = offset.checked_add(words.saturating_mul(8));
         match end {
-            Some(end) if end <= data.len() && offset % 8 == 0 => Ok(data.start + offset),
+            Some(end) if end <= data.len() && offset.is_multiple_of(8) => Ok(data.start + offset),
             _ => Err(TargetError::Tracer("outside of the agent's memory".into())),
         }
     }
