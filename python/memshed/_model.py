@@ -431,6 +431,17 @@ class ReleaseStep:
     raw: Mapping[str, Any] = _raw()
 
 
+@dataclass(frozen=True)
+class ReleaseCache:
+    """A cache that can be emptied; ``option`` is what ``caches=`` calls it."""
+
+    option: str
+    name: str
+    entries: int
+    bytes: int
+    raw: Mapping[str, Any] = _raw()
+
+
 @dataclass(frozen=True, repr=False)
 class Release(_Report):
     """What a process gave back: what :func:`memshed.release` answers. ``after`` is ``None`` if
@@ -446,6 +457,7 @@ class Release(_Report):
     stopped_ms: float
     took_ms: float
     seconds: float
+    caches: Tuple[ReleaseCache, ...] = ()
     notes: Tuple[str, ...] = ()
     raw: Mapping[str, Any] = _raw()
 

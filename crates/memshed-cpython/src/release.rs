@@ -349,6 +349,13 @@ impl Allocator {
         self.arenas.whole_ranges()
     }
 
+    /// Whether its pools are single pages, as in 3.9: then the page of a free pool's header is all of
+    /// it.
+    #[must_use]
+    pub fn has_single_page_pools(&self) -> bool {
+        u64::from(self.state.pool_size) <= PAGE
+    }
+
     /// Whether free pools can be retired: the lists of arenas are known.
     #[must_use]
     pub fn can_retire(&self) -> bool {

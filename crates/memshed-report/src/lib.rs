@@ -40,7 +40,7 @@ use memshed_analysis::units;
 pub use memshed_analysis::units::{bytes, count, duration, plural, share};
 pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
-pub use release::{MemorySummary, ReleaseStep, ReleaseView, StepName};
+pub use release::{CacheRow, MemorySummary, ReleaseStep, ReleaseView, StepName};
 pub use snapshot::SnapshotView;
 pub use supervise::{BackOff, ReleaseEvent};
 pub use tune::{Gain, SettingRow, TuneMeasured, TuneSetting, TuneView, Verdict};

@@ -1,7 +1,8 @@
 //! What `memshed release` says: what was held, what was given back, and at what price.
 
 use crate::page::{Column, Page, Report, harmless};
-use crate::units::{bytes, share};
+use crate::units::{bytes, count, share};
+use memshed_heap::Cache;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -148,6 +149,36 @@ impl ReleaseStep {
     }
 }
 
+/// A cache that can be emptied.
+#[derive(Clone, Debug, Serialize)]
+pub struct CacheRow {
+    /// What `--caches` calls it.
+    pub option: String,
+    /// What it is.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What `--caches` calls a cache, if it can be emptied.
+fn option_of(cache: &str) -> Option<String> {
+    let prefixes = [
+        ("re.", "re"),
+        ("linecache.", "linecache"),
+        ("method cache", "types"),
+        ("free list", "free-lists"),
+    ];
+    match cache.strip_prefix("lru_cache of ") {
+        Some(name) => Some(format!("functools:{name}")),
+        None => {
+            let found = prefixes.iter().find(|(start, _)| cache.starts_with(start));
+            found.map(|(_, option)| (*option).to_owned())
+        }
+    }
+}
+
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct ReleaseView {
@@ -163,6 +194,8 @@ pub struct ReleaseView {
     pub steps: Vec<ReleaseStep>,
     /// Resident bytes that retiring free pools would give besides.
     pub retirable_bytes: u64,
+    /// Caches that can be emptied, if they are to be listed.
+    pub caches: Vec<CacheRow>,
     /// How long all of it took, in seconds.
     pub seconds: f64,
     /// What else is to be said, a sentence each without a full stop.
@@ -180,6 +213,7 @@ impl ReleaseView {
             after: None,
             steps: Vec::new(),
             retirable_bytes: 0,
+            caches: Vec::new(),
             seconds: 0.0,
             notes: Vec::new(),
         }
@@ -190,6 +224,20 @@ impl ReleaseView {
         if let Some(step) = self.steps.iter_mut().find(|step| step.name == name) {
             *step.released_bytes.get_or_insert(0) += bytes;
         }
+    }
+
+    /// Lists those of `caches` that can be emptied, the largest first.
+    pub fn list_caches(&mut self, caches: &[Cache]) {
+        let row = |cache: &Cache| {
+            Some(CacheRow {
+                option: option_of(&cache.name)?,
+                name: cache.name.clone(),
+                entries: cache.entries,
+                bytes: cache.bytes,
+            })
+        };
+        self.caches = caches.iter().filter_map(row).collect();
+        self.caches.sort_by_key(|row| std::cmp::Reverse(row.bytes));
     }
 
     /// Counts a slice of the work on pymalloc.
@@ -275,11 +323,13 @@ impl ReleaseView {
 
     fn price(&self) -> Option<String> {
         self.after.as_ref()?;
-        Some(format!(
-            "It spent {:.0} ms on that, and waited for at most {:.1} ms at a time.",
-            self.took_ms(),
-            self.stopped_ms(),
-        ))
+        let took = self.took_ms();
+        Some(match self.stopped_ms() {
+            stopped if stopped > 0.0 => format!(
+                "It spent {took:.0} ms on that, and waited for at most {stopped:.1} ms at a time."
+            ),
+            _ => format!("One of its threads spent {took:.0} ms on that; no other had to wait."),
+        })
     }
 }
 
@@ -316,6 +366,24 @@ impl ReleaseView {
             row
         };
         page.table(&columns, parts.map(row).collect())
+    }
+
+    fn cache_table(&self, page: &Page) -> String {
+        let columns = [
+            ("CACHE", Column::Left),
+            ("ENTRIES", Column::Right),
+            ("BYTES", Column::Right),
+            ("EMPTIED BY", Column::Remark),
+        ];
+        let row = |row: &CacheRow| {
+            vec![
+                crate::page::shorten(&harmless(&row.name), 50),
+                count(row.entries),
+                bytes(row.bytes),
+                format!("--caches={}", harmless(&row.option)),
+            ]
+        };
+        page.table(&columns, self.caches.iter().map(row).collect())
     }
 
     fn step_table(&self, page: &Page) -> String {
@@ -362,6 +430,10 @@ impl Report for ReleaseView {
         text += &self.memory_table(page);
         text += "\n";
         text += &self.step_table(page);
+        if !self.caches.is_empty() {
+            text += "\n";
+            text += &self.cache_table(page);
+        }
         for note in &self.notes {
             text += &(page.wrap(&format!("Note: {}.", harmless(note)), 2) + "\n");
         }
@@ -381,6 +453,7 @@ impl Report for ReleaseView {
             "stopped_ms": self.stopped_ms(),
             "took_ms": self.took_ms(),
             "seconds": self.seconds,
+            "caches": self.caches,
             "notes": self.notes,
         })
     }

@@ -1,6 +1,7 @@
 //! What `memshed release` shows.
 
 use crate::{assert_follows, check, plain};
+use memshed_heap::Cache;
 use memshed_report::{
     MemorySummary, Page, RELEASE_SCHEMA, ReleaseEvent, ReleaseStep, ReleaseView, Report, StepName,
 };
@@ -65,6 +66,16 @@ fn what_could_be_given_back() {
         ReleaseStep::new(StepName::FreePools, 224_600_000),
         ReleaseStep::unknown(StepName::Malloc),
     ];
+    let cache = |name: &str, bytes| Cache {
+        name: name.into(),
+        entries: 3,
+        bytes,
+    };
+    view.list_caches(&[
+        cache("re._cache (compiled patterns)", 1_088),
+        cache("interned strings, kept for good", 140_794),
+        cache("lru_cache of shop.price", 112_631_850),
+    ]);
     check("release_dry_run.txt", &plain(&view, &Page::default()));
     assert_follows(&view.json(), RELEASE_SCHEMA).expect("the JSON follows its schema");
 }

@@ -3,6 +3,7 @@
 use super::{Status, supervise};
 use crate::cli::ReleaseArgs;
 use crate::error::{CommandError, TargetError};
+use crate::look::{LookOptions, look};
 use crate::printer::Printer;
 use crate::release::{self, Wanted};
 use crate::target::{self, Target};
@@ -25,8 +26,14 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<Status, CommandError
         return supervise::run(pid, &wanted, every, args, printer);
     }
     let stages = printer.stages();
+    // Before anything is emptied one wants to see what there is.
+    let caches = match args.dry_run && !args.caches.is_empty() {
+        true => look(pid, &LookOptions::default(), &stages)?.caches,
+        false => Vec::new(),
+    };
     let target = release::Target::open(pid)?;
-    let view = release::release(&target, &wanted, &stages)?;
+    let mut view = release::release(&target, &wanted, &stages)?;
+    view.list_caches(&caches);
     drop(stages);
     printer.report(&view)?;
     Ok(Status::Fine)

@@ -8,6 +8,9 @@ use memshed_malloc::{Glibc, Hints, other_allocator};
 use memshed_report::{MemorySummary, ReleaseStep, StepName};
 use memshed_target::{Mapping, MappingUse, Range, RemoteAddr, Residency};
 
+/// Less than this is not worth a note.
+const WORTH_SAYING: u64 = 1 << 20;
+
 /// What a process holds.
 pub struct Account {
     /// States of pymalloc.
@@ -49,6 +52,17 @@ pub fn account(target: &Target, wanted: &Wanted) -> Result<Account, LookError> {
     }
     if allocators.is_empty() {
         notes.push("its objects do not come from pymalloc".to_owned());
+    }
+    let shared: u64 = plans.iter().map(|plan| plan.shared_bytes).sum();
+    if shared >= WORTH_SAYING {
+        notes.push(format!(
+            "{} that are free stay: a forked process shares their pages, and giving them back \
+             would take memory; the last of the two to live can",
+            memshed_report::bytes(shared)
+        ));
+    }
+    if allocators.iter().any(Allocator::has_single_page_pools) {
+        notes.push("pools of CPython 3.9 are single pages, of which few can go".to_owned());
     }
     let mut foreign: Vec<Range> = allocators.iter().flat_map(Allocator::ranges).collect();
     foreign.sort_unstable_by_key(|range| range.start);
