@@ -90,15 +90,25 @@ pub fn pending_signals() -> u64 {
     set
 }
 
-/// The process itself as a descriptor, for [`discard`]; negative where that cannot be had.
-pub fn open_myself() -> i64 {
+/// The process itself for [`discard_all`], to be given to [`close`] afterwards; `None` where that
+/// cannot be had.
+pub fn open_myself() -> Option<i64> {
+    // Linux 6.15 has a name for it (PIDFD_SELF_THREAD_GROUP), which is no descriptor that the
+    // program could close, or come across.
+    const MYSELF: i64 = -10_001;
+    if discard_all(MYSELF, 0, 0) == 0 {
+        return Some(MYSELF);
+    }
     let pid = call(GETPID, [0; 5]);
-    call(PIDFD_OPEN, [pid as u64, 0, 0, 0, 0])
+    let fd = call(PIDFD_OPEN, [pid as u64, 0, 0, 0, 0]);
+    (fd >= 0).then_some(fd)
 }
 
-/// Closes a descriptor.
-pub fn close(fd: i64) {
-    call(CLOSE, [fd as u64, 0, 0, 0, 0]);
+/// Closes what [`open_myself`] has opened, if it has.
+pub fn close(myself: i64) {
+    if myself >= 0 {
+        call(CLOSE, [myself as u64, 0, 0, 0, 0]);
+    }
 }
 
 /// Discards the contents of ranges, of whole pages, in one call (Linux 6.13, of oneself only). How

@@ -16,8 +16,8 @@ pub struct Batch {
     room: u64,
     len: u64,
     pages: u64,
-    /// This process, for calls with many ranges; `None` if not yet asked for, an error if refused.
-    myself: Option<i64>,
+    /// This process, for calls with many ranges, once it has been asked for.
+    myself: Option<Option<i64>>,
     /// What was measured: pages discarded, and in how many nanoseconds.
     measured: (u64, u64),
     /// Calls with many ranges that were refused.
@@ -111,9 +111,9 @@ impl Batch {
             Some(myself) => myself,
             None => *self.myself.insert(kernel::open_myself()),
         };
-        let said = match myself < 0 {
-            true => myself,
-            false => kernel::discard_all(myself, self.ranges as u64 + first * 16, count),
+        let said = match myself {
+            Some(myself) => kernel::discard_all(myself, self.ranges as u64 + first * 16, count),
+            None => 0,
         };
         self.refusals += u32::from(said <= 0);
         said
@@ -135,7 +135,7 @@ impl Batch {
     /// Discards what waits, and tells what was refused.
     pub fn finish(mut self, shed: &mut Shed) {
         self.flush();
-        if let Some(myself) = self.myself.filter(|&fd| fd >= 0) {
+        if let Some(myself) = self.myself.flatten() {
             kernel::close(myself);
         }
         shed.refused += self.refused;

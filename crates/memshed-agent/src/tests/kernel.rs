@@ -51,9 +51,9 @@ pub fn now() -> u64 {
 }
 
 /// A descriptor.
-pub fn open_myself() -> i64 {
+pub fn open_myself() -> Option<i64> {
     OPEN.set(OPEN.get() + 1);
-    3
+    Some(3)
 }
 
 /// Closes it.

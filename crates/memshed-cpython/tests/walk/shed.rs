@@ -56,7 +56,11 @@ impl Shedding {
         writeln!(stdin, "{line}").expect("it reads");
     }
 
+    /// Once it waits: what it says comes before that.
     fn look(&self) -> (Program, Copy) {
+        while !self.waits() {
+            std::thread::yield_now();
+        }
         let process = Process::open(self.child.id() as i32).expect("the process");
         let identity = identify(&process).expect("its mappings");
         let program = identity.expect("it is Python").program;
@@ -74,9 +78,6 @@ impl Shedding {
     fn check(&self) -> (AllocatorCheck, AllocatorState, Python, Copy) {
         let mut left = 20;
         loop {
-            while !self.waits() {
-                std::thread::yield_now();
-            }
             let (program, memory) = self.look();
             let python = Python::open(program, &memory).expect("its state");
             let states = python.allocator_states(&memory).expect("its interpreters");

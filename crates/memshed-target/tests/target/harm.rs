@@ -253,11 +253,11 @@ fn honest_stop() {
         // Other programs take the processor from the spinning thread, too.
         most.push(gap - (waited(target.pid()) - before));
     }
-    let typical = |errors: &mut Vec<i64>| {
-        errors.sort();
-        errors[errors.len() / 4]
-    };
-    let (least, most) = (typical(&mut least), typical(&mut most));
+    // On a busy machine the tracer, or the thread that makes the injected call, waits for a
+    // processor while the spinning one runs: the least disturbed quarter counts.
+    least.sort();
+    most.sort();
+    let (least, most) = (least[least.len() * 3 / 4], most[most.len() / 4]);
     assert!(
         least >= -1000 && most <= 3000,
         "gap seen less stop told, us: {least}, less waits for a processor {most}"
