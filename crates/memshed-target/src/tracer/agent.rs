@@ -31,7 +31,7 @@ const UNLOAD_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct Agent {
     pub(super) placed: Placed,
     /// Where the status lies of the job that the target may yet run without being sent.
-    queued: Option<u64>,
+    pub(super) queued: Option<u64>,
 }
 
 impl Tracer {

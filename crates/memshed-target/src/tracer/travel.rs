@@ -151,6 +151,11 @@ impl Tracer {
             }
         };
         let stopped = stop.let_go();
+        drop(stop);
+        if let (Some(agent), Arrival::Overdue) = (&mut self.agent, arrival) {
+            // The thread will come back to the code from wherever its job has led it.
+            agent.queued = Some(0);
+        }
         Ok(Trip {
             arrival,
             tid,

@@ -9,6 +9,7 @@ use memshed_agent::entries;
 use memshed_cpython::{Allocator, Gil, PendingCall};
 use memshed_report::ReleaseView;
 use memshed_target::{Agent, Arrival, Journey, Range, RemoteAddr, Traveler, WordTest};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,8 @@ pub struct Inside<'a> {
     pub agent: Agent<'a>,
     /// Functions of the process by name.
     pub functions: &'a HashMap<String, RemoteAddr>,
+    /// Whether a job has not ended: then nothing may be written to the agent's memory any more.
+    left: Cell<bool>,
 }
 
 fn is_zero(addr: RemoteAddr) -> WordTest {
@@ -96,6 +99,7 @@ impl<'a> Inside<'a> {
             target,
             agent,
             functions,
+            left: Cell::new(false),
         })
     }
 
@@ -116,6 +120,23 @@ impl Inside<'_> {
     /// The address of a place in the agent's memory.
     pub fn at(&self, offset: u64) -> RemoteAddr {
         RemoteAddr(self.agent.memory().start + offset)
+    }
+
+    /// Whether the process is still at a job, so that it cannot be given another.
+    pub fn is_left_to_it(&self) -> bool {
+        self.left.get()
+    }
+
+    fn overdue(&self, what: &str) -> Undone {
+        self.leave(format!(
+            "{what} takes longer than its limit, and is left to it"
+        ))
+    }
+
+    /// Leaves the process to a job that has not ended.
+    fn leave(&self, why: String) -> Undone {
+        self.left.set(true);
+        Undone::NoMoment(why)
     }
 
     pub fn function(&self, name: &str) -> u64 {
@@ -185,7 +206,7 @@ impl Inside<'_> {
                     return Ok(Some(Done { stopped, took }));
                 }
             } else if trip.arrival == Arrival::Overdue {
-                return Err(overdue("a thread that was sent to it"));
+                return Err(self.overdue("a thread that was sent to it"));
             }
         }
         Ok(None)
@@ -227,7 +248,7 @@ impl Inside<'_> {
                 let stopped = took;
                 Ok(Some(Done { stopped, took }))
             }
-            Arrival::Overdue => Err(overdue("a thread that waits for the GIL")),
+            Arrival::Overdue => Err(self.overdue("a thread that waits for the GIL")),
             Arrival::BadMoment | Arrival::Nobody => Ok(None),
         }
     }
@@ -273,7 +294,7 @@ impl Inside<'_> {
                 }
                 std::thread::sleep(LOOK);
             }
-            return Err(Undone::NoMoment(
+            return Err(self.leave(
                 "its main thread waits for something and runs no Python; what was asked of it \
                  will be done when it goes on"
                     .into(),
@@ -317,7 +338,7 @@ impl Inside<'_> {
                     let stopped = trip.stopped;
                     return Ok(Done { stopped, took });
                 }
-                Arrival::Overdue => return Err(overdue("a call within it")),
+                Arrival::Overdue => return Err(self.overdue("a call within it")),
                 Arrival::BadMoment | Arrival::Nobody => {}
             }
         }
@@ -338,12 +359,6 @@ impl Inside<'_> {
         };
         job
     }
-}
-
-fn overdue(what: &str) -> Undone {
-    Undone::NoMoment(format!(
-        "{what} takes longer than its limit, and is left to it"
-    ))
 }
 
 /// Bytes as words.

@@ -28,7 +28,7 @@ pub fn run(
         let code = format!("names = {{{}}}\n{EMPTY}", names.join(", "));
         execute(inside, account, &code, StepName::Caches, view)?;
     }
-    if wanted.collect {
+    if wanted.collect && !inside.is_left_to_it() {
         let code = "import gc\ngc.collect()\n";
         execute(inside, account, code, StepName::Collect, view)?;
     }

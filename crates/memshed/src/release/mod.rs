@@ -169,9 +169,12 @@ pub fn release(
         progress.stage("giving memory back");
         let inside = Inside::load(target, &functions, account.room())?;
         for allocator in &account.allocators {
+            if inside.is_left_to_it() {
+                break;
+            }
             pymalloc::shed(&inside, &account, allocator, wanted, &mut view)?;
         }
-        if !wanted.undo {
+        if !wanted.undo && !inside.is_left_to_it() {
             system::trim(&inside, &account, &mut view)?;
         }
         inside.unload(&mut view)?;

@@ -69,6 +69,7 @@ fn call(
     };
     // A busy program: by whoever holds the GIL, which is released meanwhile.
     let also = match account.allocators.first() {
+        _ if inside.is_left_to_it() => String::new(),
         None => String::new(),
         Some(allocator) => {
             let mut job = inside.released(trim.function, trim.args);
