@@ -89,6 +89,13 @@ pub struct Grown {
     pub before: u32,
 }
 
+impl Audit {
+    /// The name of the type of one of its objects.
+    pub fn type_name(&self, one: &Unexplained) -> &str {
+        self.names.get(&one.type_id).map_or("?", String::as_str)
+    }
+}
+
 /// Compares each object's count with the references to it. What may be a reference counts as one,
 /// so that an object is not suspected without need. Objects in the program's own data are left out:
 /// C code refers to them as it likes. Empty for a heap without edges.

@@ -324,6 +324,37 @@ pub(crate) fn bind_to_cpu(cpu: usize) -> io::Result<()> {
     }
 }
 
+/// The calling thread goes before all ordinary ones, as far as it is permitted to (`CAP_SYS_NICE`),
+/// until this is dropped. Threads that it starts do not (sched(7), `SCHED_RESET_ON_FORK`).
+pub(crate) struct Urgent(());
+
+impl Urgent {
+    pub(crate) fn begin() -> Urgent {
+        // Without permission it stays as it is.
+        let _ = set_scheduler(libc::SCHED_RR, 1);
+        Urgent(())
+    }
+}
+
+impl Drop for Urgent {
+    fn drop(&mut self) {
+        // Fails only if the thread was not urgent.
+        let _ = set_scheduler(libc::SCHED_OTHER, 0);
+    }
+}
+
+fn set_scheduler(policy: i32, priority: i32) -> io::Result<()> {
+    // SAFETY: integers only, for which zero is a value.
+    let mut param: libc::sched_param = unsafe { std::mem::zeroed() };
+    param.sched_priority = priority;
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: param is live; 0 is the calling thread.
+    result(i64::from(unsafe {
+        libc::sched_setscheduler(0, policy, &param)
+    }))
+    .map(drop)
+}
+
 /// The thread id of the caller.
 pub(crate) fn my_tid() -> i32 {
     // SAFETY: no arguments.

@@ -236,12 +236,12 @@ impl Tracer {
                 longest = longest.max(stop.let_go());
                 continue;
             }
-            old.refresh(&copied, &place, ALL_PROCESSORS);
+            stop.without_hurry(|| old.refresh(&copied, &place, ALL_PROCESSORS));
             let now = read_maps(self.pid)?;
             let fresh = copier::new_parts(&old_runs, &now);
             let source = Source::new(self.pid, &self.memory, AreaId::Live, now)
                 .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
-            source.fetch(&fresh, ALL_PROCESSORS);
+            stop.without_hurry(|| source.fetch(&fresh, ALL_PROCESSORS));
             if matches!(still, Some(Still::Held(_))) && Still::of(self.pid) != still {
                 let why = "its debugger let it go on while it was read";
                 return Err(Failed::Error(TargetError::Refused(why.into())));

@@ -6,7 +6,7 @@ use super::sleepers::{self, Sleeper};
 use super::survey::{self, Survey};
 use super::watch::Watch;
 use crate::error::TargetError;
-use crate::os::{self, Deadline};
+use crate::os::{self, Deadline, Urgent};
 use crate::status::field;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -166,6 +166,8 @@ pub(super) struct Stop<'a> {
     late: &'a mut Late,
     events: &'a File,
     deadline: Deadline,
+    /// On a busy machine the target would have to wait for us to get a processor.
+    urgent: Option<Urgent>,
     first: Option<Instant>,
     /// How many that were thought asleep were stopped by the watch.
     pub(super) woken: u32,
@@ -207,11 +209,20 @@ impl<'a> Stop<'a> {
             late,
             events,
             deadline: Deadline::after(limit),
+            urgent: Some(Urgent::begin()),
             first: None,
             woken: 0,
             skipped: 0,
             prolonged: 0,
         }
+    }
+
+    /// Does something that may take long as urgently as everybody else.
+    pub(super) fn without_hurry<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.urgent = None;
+        let done = work();
+        self.urgent = Some(Urgent::begin());
+        done
     }
 
     /// The descriptor that tells of stops.
@@ -498,6 +509,7 @@ impl<'a> Stop<'a> {
             .take()
             .map_or(Duration::ZERO, |first| first.elapsed());
         watch.iter().for_each(|w| w.wait_for_parting(self.pid));
+        self.urgent = None;
         lasted
     }
 }

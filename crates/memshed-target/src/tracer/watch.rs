@@ -9,7 +9,7 @@
 
 use super::ptrace::{self, Event};
 use super::stop::{carry_on, release};
-use crate::os::Deadline;
+use crate::os::{Deadline, Urgent};
 use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -38,7 +38,10 @@ impl Watch {
             attached: tids.clone(),
             stopped: Vec::new(),
         };
-        let thread = std::thread::spawn(move || watcher.run(&theirs, &answers));
+        let thread = std::thread::spawn(move || {
+            let _urgent = Urgent::begin();
+            watcher.run(&theirs, &answers);
+        });
         let watch = Watch {
             tids,
             orders: Some(orders),
