@@ -22,7 +22,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// The global interpreter lock, or an interpreter's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gil {
-    /// Its state.
+    /// Its state, with all that a thread sleeps on that takes or drops it.
     pub state: Range,
     /// Its lock word, an `int`: 1 while a thread holds it.
     pub locked: RemoteAddr,
@@ -93,15 +93,17 @@ impl Python {
             (None, Some(offset)) => self.program.runtime.add(offset.into()),
             (None, None) => return Ok(None),
         };
-        /// `sizeof(pthread_mutex_t)` of glibc, and where its kind is.
+        /// `sizeof(pthread_mutex_t)` and `sizeof(pthread_cond_t)` of glibc, and where the former's
+        /// kind is. Behind the mutex come `switch_cond` and `switch_mutex` (pycore_gil.h).
         const MUTEX: u64 = 40;
+        const COND: u64 = 48;
         const KIND: u64 = 16;
         let (locked, mutex) = (state.add(g.locked.into()), state.add(g.mutex.into()));
         // A normal mutex, its word one of those that there are.
         let sane = matches!(reader.i32(locked)?, 0 | 1)
             && reader.u32(mutex)? <= 2
             && reader.u32(mutex.add(KIND))? & 0x7f == 0;
-        let end = mutex.add(MUTEX).0;
+        let end = mutex.add(MUTEX + COND + MUTEX).0;
         let state = Range {
             start: state.0,
             end,

@@ -11,8 +11,8 @@ use memshed_target::{Memory, ReadError, RemoteAddr};
 pub(super) const CLASSES: u32 = 32;
 /// Words between two of the static variables, at most.
 const NEAR: u64 = 16;
-/// More pools than this are no ring.
-const MAX_POOLS: u64 = 1 << 32;
+/// How many rings are followed to find their heads.
+const RINGS: usize = 64;
 
 /// Where an interpreter's pymalloc (CPython's Objects/obmalloc.c) keeps its state. Addresses of
 /// variables; null where one was not found.
@@ -165,22 +165,55 @@ impl Python {
         let count = reader.u32(state.maxarenas).ok()?;
         let arenas = super::Arenas::read(reader, &self.layout, arenas, count, &problems).ok()?;
         let pool_size = u64::from(state.pool_size);
-        let listed = arenas.list().iter().find_map(|arena| {
-            let mut pools = arena.pools(reader, &self.layout, pool_size, &problems);
-            pools.find(|pool| pool.used > 0 && !pool.first_free.is_null())
-        })?;
-        let class = listed.block_size / self.layout.obmalloc.alignment - 1;
-        let mut at = RemoteAddr(listed.start);
-        for _ in 0..MAX_POOLS {
+        let pools = arenas
+            .list()
+            .iter()
+            .flat_map(|arena| arena.pools(reader, &self.layout, pool_size, &problems));
+        let listed = pools.filter(|pool| pool.used > 0 && !pool.first_free.is_null());
+        let mut steps = arenas.list().len() as u64 * u64::from(state.arena_size) / pool_size;
+        listed.take(RINGS).find_map(|pool| {
+            let class = (pool.block_size / self.layout.obmalloc.alignment).checked_sub(1)?;
+            let head = self.ring_head(reader, &arenas, pool.start, &mut steps)?;
+            let table = head.sub(u64::from(class.min(CLASSES)) * 16);
+            let is_table = class < CLASSES && self.are_heads(reader, &arenas, table);
+            is_table.then_some(table)
+        })
+    }
+
+    /// Whether all rings that have their heads in `table` lead to pools, or are empty.
+    fn are_heads<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        arenas: &super::Arenas,
+        table: RemoteAddr,
+    ) -> bool {
+        let leads_to_pools = |class: u32| {
+            let at = table.add(u64::from(class) * 16);
+            let empty = at.sub(self.layout.pool.nextpool.into());
+            let next = reader.pointer(at).unwrap_or_default();
+            next == empty || arenas.find(next).is_some()
+        };
+        (0..CLASSES).all(leads_to_pools)
+    }
+
+    /// Where the ring of a pool leaves the pools: what stands for the head of the ring, whose two
+    /// pointers are where a pool has `nextpool` and `prevpool`. `steps`: how many may yet be gone:
+    /// a ring that changes while it is read may lead round and round.
+    fn ring_head<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        arenas: &super::Arenas,
+        pool: u64,
+        steps: &mut u64,
+    ) -> Option<RemoteAddr> {
+        let mut at = RemoteAddr(pool);
+        while *steps > 0 {
+            *steps -= 1;
+            let next = at.add(self.layout.pool.nextpool.into());
             if arenas.find(at).is_none() {
-                // Its two pointers are where a pool has `nextpool` and `prevpool`.
-                let next = at.add(self.layout.pool.nextpool.into());
-                let table = next.sub(u64::from(class) * 16);
-                return (class < CLASSES).then_some(table);
+                return Some(next);
             }
-            at = reader
-                .pointer(at.add(self.layout.pool.nextpool.into()))
-                .ok()?;
+            at = reader.pointer(next).ok()?;
         }
         None
     }

@@ -78,6 +78,11 @@ impl Stop<'_> {
     }
 }
 
+/// Whether a thread can be led elsewhere as it stands.
+pub(super) fn can_be_led(pid: i32, held: &Held) -> bool {
+    rank(pid, held).is_some()
+}
+
 fn rank(pid: i32, held: &Held) -> Option<u32> {
     let (Some(Event::Stopped { .. }), Some(regs)) = (held.event, &held.regs) else {
         return None;

@@ -357,21 +357,41 @@ impl<'a> Stop<'a> {
     pub(super) fn stop_one(&mut self) -> Result<(), TargetError> {
         let mut tids = threads(self.pid)?;
         tids.sort_by_cached_key(|&tid| survey::will_be_missed(self.pid, tid));
-        self.stop_first_of(&tids)
+        self.stop_first_of(&tids, |_| true).map(drop)
     }
 
-    /// Stops the first of `tids` that can be stopped and is not one to be left asleep.
-    pub(super) fn stop_first_of(&mut self, tids: &[i32]) -> Result<(), TargetError> {
+    /// Stops the first of `tids` that can be stopped, is not one to be left asleep, and fits as it
+    /// is then; those that do not are let go again. Which of those held it is.
+    pub(super) fn stop_first_of(
+        &mut self,
+        tids: &[i32],
+        fits: impl Fn(&Held) -> bool,
+    ) -> Result<Option<usize>, TargetError> {
         for &tid in tids {
             if self.knows(tid) || self.attach(tid).is_err() {
                 continue;
             }
             self.wait_for_stops()?;
-            if self.held.iter().any(|h| h.regs.is_some()) {
-                break;
+            let Some(at) = self.held.iter().position(|held| held.tid == tid) else {
+                continue;
+            };
+            if self.held[at].regs.is_some() && fits(&self.held[at]) {
+                return Ok(Some(at));
             }
+            let held = self.held.swap_remove(at);
+            self.let_go_of(&held);
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn let_go_of(&mut self, held: &Held) {
+        let Some(event) = held.event else {
+            self.late.0.push(held.tid);
+            return;
+        };
+        let (regs, slept) = (held.regs.as_ref(), held.slept());
+        let prolonged = release_with(self.pid, held.tid, event, regs, slept);
+        self.prolonged += u32::from(prolonged);
     }
 
     fn too_slow(&self) -> TargetError {
@@ -493,14 +513,8 @@ impl<'a> Stop<'a> {
     /// Detaches everything. How long the stop has lasted.
     pub(super) fn let_go(&mut self) -> Duration {
         self.catch_the_woken();
-        for held in self.held.drain(..) {
-            let Some(event) = held.event else {
-                self.late.0.push(held.tid);
-                continue;
-            };
-            let slept = held.slept();
-            let prolonged = release_with(self.pid, held.tid, event, held.regs.as_ref(), slept);
-            self.prolonged += u32::from(prolonged);
+        for held in std::mem::take(&mut self.held) {
+            self.let_go_of(&held);
         }
         let mut watch = self.watch.take();
         watch.iter_mut().for_each(Watch::end);

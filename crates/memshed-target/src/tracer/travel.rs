@@ -10,6 +10,7 @@ use super::calls::{self, Call};
 use super::freeze::{holds, wait_for_moment};
 use super::guard;
 use super::home;
+use super::inject;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
 use super::sleepers::Sleeper;
@@ -120,21 +121,18 @@ impl Tracer {
         }
         let mut survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let mut order = candidates(self.pid, &journey.who, &survey)?;
-        if order.is_empty()
-            && let Some(tid) = survey.choose(&mut self.clock, |sleeper| {
-                journey.who.allows(sleeper.tid) && journey.who.allows_in(sleeper.call.as_ref())
-            })
-        {
-            order.push(tid);
-        }
+        // Last of all, one that had better be left asleep.
+        let sleeper = survey.choose(&mut self.clock, |sleeper| {
+            journey.who.allows(sleeper.tid) && journey.who.allows_in(sleeper.call.as_ref())
+        });
+        order.extend(sleeper);
         let seccomp = guard::Facts::of(self.pid).seccomp;
         let (pid, events) = (self.pid, &self.events);
         let mut stop = Stop::new(pid, survey, &mut self.late, events, STOP_LIMIT);
-        stop.stop_first_of(&order)?;
-        let able = stop.best_for_injection().filter(|&at| {
-            let regs = stop.held[at].regs.as_ref();
-            regs.is_some_and(|regs| journey.who.allows_with(regs))
-        });
+        let able = stop.stop_first_of(&order, |held| {
+            let allowed = held.regs.as_ref().map(|regs| journey.who.allows_with(regs));
+            allowed == Some(true) && inject::can_be_led(pid, held)
+        })?;
         let (arrival, tid) = match able {
             None => (Arrival::Nobody, 0),
             Some(_) if !holds(pid, &journey.tests) => (Arrival::BadMoment, 0),

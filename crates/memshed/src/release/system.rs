@@ -109,7 +109,8 @@ fn choose(
             function,
             args: [0; 5],
             free: glibc.locks.iter().map(free).collect(),
-            not_for: Vec::new(),
+            // Whoever takes or drops the GIL is waited for by others who do.
+            not_for: account.allocators.iter().map(|one| one.gil.state).collect(),
         }));
     }
     let name = match account.other {
