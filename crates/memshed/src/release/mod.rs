@@ -124,14 +124,19 @@ impl Target {
     fn functions(&self) -> Result<HashMap<String, RemoteAddr>, LookError> {
         let mappings = self.process.mappings().map_err(|error| self.error(error))?;
         let mut found = HashMap::new();
-        for module in elf::modules(&mappings) {
-            let holds_runtime = module.range().contains(self.program.runtime);
+        let modules = elf::modules(&mappings);
+        // Its state may be among the zeros that follow the file, in a mapping of their own.
+        let starts = modules.iter().map(|module| module.range().start);
+        let python = starts
+            .filter(|&start| start <= self.program.runtime.0)
+            .max();
+        for module in &modules {
             let mut names: Vec<&str> = system::FUNCTIONS.to_vec();
-            if holds_runtime {
+            if Some(module.range().start) == python {
                 names.extend(FUNCTIONS);
             }
             // A file that is gone or damaged has nothing to offer.
-            if let Ok(symbols) = elf::find_symbols(&self.process, &module, &names) {
+            if let Ok(symbols) = elf::find_symbols(&self.process, module, &names) {
                 for (name, at) in symbols {
                     found.entry(name).or_insert(at);
                 }
