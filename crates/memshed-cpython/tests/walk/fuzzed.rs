@@ -4,9 +4,9 @@
 //! An input is a list of changes to the memory of a real interpreter, at words that a walk
 //! of the sound heap reads; so nearly all of them matter, wherever the interpreter lies.
 
-use memshed_cpython::{Program, Python, Surroundings, Walk, WalkOptions, identify};
+use memshed_cpython::{Allocator, Program, Python, Surroundings, Walk, WalkOptions, identify};
 use memshed_heap::{Heap, ObjectId, Objects};
-use memshed_target::{Memory, Process, Range, ReadError, RemoteAddr};
+use memshed_target::{Memory, Process, Range, ReadError, RemoteAddr, Residency};
 use memshed_testing::Copy;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
@@ -123,9 +123,19 @@ impl Image {
     }
 }
 
+/// What releasing reads: where the allocators keep their state, and what is worth doing.
+fn plan<M: Memory>(python: &Python, memory: &M) -> Vec<Allocator> {
+    let found = python.allocators(memory).unwrap_or_default();
+    for allocator in &found {
+        allocator.plan(python, memory, &Residency::default(), true);
+    }
+    found
+}
+
 /// Everything that a look does with a heap.
 fn walk<M: Memory>(program: &Program, memory: &M) -> Option<Heap> {
     let python = Python::open(program.clone(), memory).ok()?;
+    plan(&python, memory);
     let options = WalkOptions {
         values: true,
         duplicates: true,
@@ -223,9 +233,11 @@ pub fn assert_consistent(heap: &Heap) {
 
 #[cfg(test)]
 mod tests {
-    use super::Image;
+    use super::{Image, plan};
+    use memshed_cpython::Python;
+    use memshed_target::RemoteAddr;
     use std::sync::mpsc::channel;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     /// No input takes longer, unless the walker hangs.
     const LIMIT: Duration = Duration::from_secs(60);
@@ -259,6 +271,29 @@ mod tests {
                 }
             }
             walker.join().expect("no panic");
+        }
+    }
+    /// A list of pools that changes while it is read may lead round and round.
+    #[test]
+    fn a_ring_of_pools_that_never_leaves_them_ends() {
+        /// A pool is at most this large, and where `nextpool` is in its header (pycore_obmalloc.h).
+        const POOL: usize = 16 << 10;
+        const NEXT_POOL: u64 = 16;
+        for python in memshed_testing::supported() {
+            let mut image = Image::of(&python.path);
+            let state = Python::open(image.program.clone(), &image.memory).expect("its state");
+            let sound = plan(&state, &image.memory);
+            assert!(!sound.is_empty(), "{}", python.label);
+            for range in sound.iter().flat_map(memshed_cpython::Allocator::ranges) {
+                for pool in (range.start..range.end).step_by(POOL) {
+                    if image.word(RemoteAddr(pool)).is_some() {
+                        image.set(RemoteAddr(pool + NEXT_POOL), pool);
+                    }
+                }
+            }
+            let began = Instant::now();
+            plan(&state, &image.memory);
+            assert!(began.elapsed() < Duration::from_secs(5), "{}", python.label);
         }
     }
 }

@@ -135,7 +135,11 @@ fn references_that_c_code_forgets_are_found() {
         // acceptance row "audit", which looks through the command, asks for 48.
         assert!(found >= 46, "{}: {found} of 50", python.label);
         // What a stale pointer explained in the first look alone; seldom more than one.
-        assert!(wrong <= 4, "{}: {wrong} are wrong: {invented:?}", python.label);
+        assert!(
+            wrong <= 4,
+            "{}: {wrong} are wrong: {invented:?}",
+            python.label
+        );
         // One look can only suspect, but it does not suspect much.
         assert!(before.objects.len() <= 30, "{}", python.label);
         // What does not grow any more is not told again.
