@@ -75,7 +75,7 @@ fn compare(
 
 fn on(ground: &Ground, python: &Interpreter) -> Result<(String, bool)> {
     let size = ground.count("5000000", "1000000");
-    let (rounds, requests) = (ground.count(21, 5), ground.count(2000, 500));
+    let (rounds, requests) = (ground.count(101, 11), ground.count(400, 200));
     let mut control = ask::start(ground, python, "release_service.py", &[size])?;
     let mut target = ask::start(ground, python, "release_service.py", &[size])?;
     control.expect("ready", ANSWER)?;
