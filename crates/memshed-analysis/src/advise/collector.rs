@@ -25,6 +25,9 @@ const USUAL_SURVIVORS: f64 = 0.5;
 const ENOUGH: f64 = 3.0;
 /// Seconds that a full collection takes for each object, about.
 const A_VISIT: f64 = 0.2e-6;
+/// A visit of an object that was made lately takes so many times as long as one of an old object:
+/// old ones lie side by side, and many of the others have to be freed.
+const RECENT: f64 = 1.75;
 /// Freezing is told of if at least this part of what full collections cost would go.
 const WORTHWHILE: f64 = 0.5;
 /// Other thresholds are told of if they give so many times what freezing gives.
@@ -173,11 +176,15 @@ impl<'a> Model<'a> {
         self.collections(1) / (self.threshold(2) + 1.0)
     }
 
+    /// Objects that were added to the old ones in the time.
+    fn added(&self) -> f64 {
+        let young = self.collections(1) * (self.threshold(1) + 1.0);
+        young * self.threshold(0) * self.survivors
+    }
+
     /// Full collections that come by themselves: they are allowed, and enough objects have been added.
     fn explained(&self) -> f64 {
-        let young = self.collections(1) * (self.threshold(1) + 1.0);
-        let added = young * self.threshold(0) * self.survivors;
-        let enough = added * WAITS / (self.old_objects() as f64).max(1.0);
+        let enough = self.added() * WAITS / (self.old_objects() as f64).max(1.0);
         self.allowed().min(enough)
     }
 
@@ -200,11 +207,15 @@ impl<'a> Model<'a> {
         // Up to 3.13, and again since 3.14.5, a full collection waits until a quarter has been
         // added to the old objects; with few of them it comes as often as the counts say.
         let often = self.reckoned.unwrap_or(self.collections(2));
-        let more = match often > 0.0 && self.asked_for().is_none() {
+        let more = match often > 0.0 {
             true => (self.allowed() / often).max(1.0),
             false => 1.0,
         };
-        let old = (self.shares[2] * turnover * more).min(self.shares[2]);
+        // What was added since the last full collection is gone through by the next one, frozen or not.
+        let (old, added) = (self.old_objects() as f64, self.added() / often.max(1.0));
+        let now = old * (1.0 - turnover) + RECENT * (old * turnover + added);
+        let then = RECENT * (old * turnover * more + added);
+        let old = self.shares[2] * (then / now.max(1.0)).min(1.0);
         self.shares[0] + self.shares[1] + old
     }
 
