@@ -173,10 +173,12 @@ impl Python {
         let mut steps = arenas.list().len() as u64 * u64::from(state.arena_size) / pool_size;
         listed.take(RINGS).find_map(|pool| {
             let class = (pool.block_size / self.layout.obmalloc.alignment).checked_sub(1)?;
+            if class >= CLASSES {
+                return None;
+            }
             let head = self.ring_head(reader, &arenas, pool.start, &mut steps)?;
-            let table = head.sub(u64::from(class.min(CLASSES)) * 16);
-            let is_table = class < CLASSES && self.are_heads(reader, &arenas, table);
-            is_table.then_some(table)
+            let table = head.sub(u64::from(class) * 16);
+            self.are_heads(reader, &arenas, table).then_some(table)
         })
     }
 

@@ -234,7 +234,7 @@ pub fn assert_consistent(heap: &Heap) {
 #[cfg(test)]
 mod tests {
     use super::{Image, plan};
-    use memshed_cpython::Python;
+    use memshed_cpython::{Allocator, Python};
     use memshed_target::RemoteAddr;
     use std::sync::mpsc::channel;
     use std::time::{Duration, Instant};
@@ -273,6 +273,7 @@ mod tests {
             walker.join().expect("no panic");
         }
     }
+
     /// A list of pools that changes while it is read may lead round and round.
     #[test]
     fn a_ring_of_pools_that_never_leaves_them_ends() {
@@ -284,7 +285,7 @@ mod tests {
             let state = Python::open(image.program.clone(), &image.memory).expect("its state");
             let sound = plan(&state, &image.memory);
             assert!(!sound.is_empty(), "{}", python.label);
-            for range in sound.iter().flat_map(memshed_cpython::Allocator::ranges) {
+            for range in sound.iter().flat_map(Allocator::ranges) {
                 for pool in (range.start..range.end).step_by(POOL) {
                     if image.word(RemoteAddr(pool)).is_some() {
                         image.set(RemoteAddr(pool + NEXT_POOL), pool);

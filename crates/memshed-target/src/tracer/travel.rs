@@ -130,8 +130,8 @@ impl Tracer {
         let (pid, events) = (self.pid, &self.events);
         let mut stop = Stop::new(pid, survey, &mut self.late, events, STOP_LIMIT);
         let able = stop.stop_first_of(&order, |held| {
-            let allowed = held.regs.as_ref().map(|regs| journey.who.allows_with(regs));
-            allowed == Some(true) && inject::can_be_led(pid, held)
+            let regs = held.regs.as_ref();
+            regs.is_some_and(|regs| journey.who.allows_with(regs)) && inject::can_be_led(pid, held)
         })?;
         let (arrival, tid) = match able {
             None => (Arrival::Nobody, 0),
