@@ -6,7 +6,7 @@ use crate::layouts::Layout;
 use crate::problems::Problems;
 use crate::python::Python;
 use crate::read::Reader;
-use memshed_heap::Gc;
+use memshed_heap::{Gc, LongLived};
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 
 /// The collector at one moment.
@@ -16,6 +16,8 @@ pub struct CollectorMoment {
     pub collecting: bool,
     /// The settings and statistics of the first interpreter's, without the lengths of its lists.
     pub gc: Gc,
+    /// The first interpreter's counts of its old objects; `None` where it keeps none.
+    pub long_lived: Option<LongLived>,
 }
 
 /// Where the collectors of a process keep their state.
@@ -74,6 +76,7 @@ impl CollectorWatch<'_> {
         Some(CollectorMoment {
             collecting: self.interpreters.iter().any(at_work),
             gc: first.read_gc(reader, self.layout, [0; 4]).ok()?,
+            long_lived: first.read_long_lived(reader, self.layout),
         })
     }
 }

@@ -3,7 +3,7 @@
 use crate::layouts::{self, Layout};
 use crate::problems::Problems;
 use crate::read::Reader;
-use memshed_heap::{Gc, Generation};
+use memshed_heap::{Gc, Generation, LongLived};
 use memshed_target::{Memory, Range, ReadError, RemoteAddr};
 use rustc_hash::FxHashSet;
 
@@ -152,6 +152,19 @@ impl Interpreter {
             enabled,
             generations,
             frozen: objects[3],
+        })
+    }
+
+    /// What its collector counts of its old objects, in versions that do.
+    pub(crate) fn read_long_lived<M: Memory>(
+        &self,
+        reader: Reader<'_, M>,
+        layout: &Layout,
+    ) -> Option<LongLived> {
+        let read = |offset: u32| reader.i64(self.gc(layout).add(offset.into())).ok();
+        Some(LongLived {
+            total: read(layout.gc.long_lived_total?)?,
+            pending: read(layout.gc.long_lived_pending?)?,
         })
     }
 }

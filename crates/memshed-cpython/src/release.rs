@@ -190,16 +190,6 @@ struct Ring<'a, 'm, M: Memory> {
     interpreter: &'a Interpreter,
 }
 
-fn is(addr: RemoteAddr, size: u8, equals: u64) -> WordTest {
-    let mask = u64::MAX >> (64 - 8 * u32::from(size));
-    WordTest {
-        addr,
-        size,
-        mask,
-        equals,
-    }
-}
-
 fn put(addr: RemoteAddr, size: u8, value: u64) -> Poke {
     Poke {
         addr,
@@ -242,10 +232,10 @@ impl<M: Memory> Ring<'_, '_, M> {
             return Ok(None);
         }
         let tests = vec![
-            is(self.at(lock), 8, semaphore.0),
-            is(semaphore, 4, 1),
-            is(self.at(l.first), 4, first),
-            is(self.at(l.next), 4, next),
+            WordTest::is(self.at(lock), 8, semaphore.0),
+            WordTest::is(semaphore, 4, 1),
+            WordTest::is(self.at(l.first), 4, first),
+            WordTest::is(self.at(l.next), 4, next),
         ];
         let [function, argument] = self.entry(next, call);
         let pokes = vec![
@@ -279,9 +269,9 @@ impl<M: Memory> Ring<'_, '_, M> {
             return Ok(None);
         }
         let mut tests = vec![
-            is(self.at(mutex), 1, 0),
-            is(self.at(npending), 4, waiting),
-            is(self.at(l.next), 4, next),
+            WordTest::is(self.at(mutex), 1, 0),
+            WordTest::is(self.at(npending), 4, waiting),
+            WordTest::is(self.at(l.next), 4, next),
         ];
         tests.extend(self.same_threads());
         let [function, argument] = self.entry(next, call);
@@ -315,10 +305,10 @@ impl<M: Memory> Ring<'_, '_, M> {
         let mut link = self.interpreter.at.add(l.interp.threads_head.into());
         let mut tests = Vec::new();
         for thread in &self.interpreter.threads {
-            tests.push(is(link, 8, thread.at.0));
+            tests.push(WordTest::is(link, 8, thread.at.0));
             link = thread.at.add(l.tstate.next.into());
         }
-        tests.push(is(link, 8, 0));
+        tests.push(WordTest::is(link, 8, 0));
         tests
     }
 }

@@ -102,6 +102,15 @@ pub struct Gc {
     pub frozen: u64,
 }
 
+/// The oldest generation, as the collector itself counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LongLived {
+    /// Objects that outlived the last full collection.
+    pub total: i64,
+    /// Objects that were added since, by collections of the middle generation.
+    pub pending: i64,
+}
+
 /// A generation of the garbage collector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {

@@ -16,8 +16,8 @@ mod strings;
 pub use addresses::Addresses;
 pub use code::{Call, Code, Stack};
 pub use facts::{
-    Cache, Container, Duplicate, Fill, Gc, Generation, Instances, MemoryPart, Method, Pools,
-    Problem, Process, Releasable, SnapshotInfo,
+    Cache, Container, Duplicate, Fill, Gc, Generation, Instances, LongLived, MemoryPart, Method,
+    Pools, Problem, Process, Releasable, SnapshotInfo,
 };
 pub use heap::{Edge, Edges, Heap, ObjectId, Objects, Preview, Root, RootKind, Type, TypeId};
 pub use label::{Label, LabelKind};

@@ -186,6 +186,20 @@ pub(crate) fn read_process(pid: i32, from: u64, buf: &mut [u8]) -> io::Result<()
     }
 }
 
+/// Reads words of 64 bits of process `pid` at `from`.
+pub(crate) fn read_words(pid: i32, from: u64, count: usize) -> io::Result<Vec<u64>> {
+    let mut bytes = vec![0; count * 8];
+    read_process(pid, from, &mut bytes)?;
+    let words = bytes.as_chunks().0.iter();
+    Ok(words.map(|word| u64::from_le_bytes(*word)).collect())
+}
+
+/// Writes words of 64 bits into process `pid` at `to`.
+pub(crate) fn write_words(pid: i32, to: u64, words: &[u64]) -> io::Result<()> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    write_process(pid, to, &bytes)
+}
+
 /// The runs of pages within `start..end` that are in memory or in swap, the zero page apart, and
 /// the address up to which was looked (`PAGEMAP_SCAN`, Linux 6.7; ENOTTY before).
 pub(crate) fn scan_pages(

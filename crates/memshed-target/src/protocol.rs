@@ -41,6 +41,19 @@ pub struct WordTest {
     pub equals: u64,
 }
 
+impl WordTest {
+    /// Whether a word of `size` bytes (1, 4 or 8) is `equals`, all bits of it.
+    #[must_use]
+    pub fn is(addr: RemoteAddr, size: u8, equals: u64) -> WordTest {
+        WordTest {
+            addr,
+            size,
+            mask: u64::MAX >> (64 - 8 * u32::from(size.clamp(1, 8))),
+            equals,
+        }
+    }
+}
+
 /// How to freeze, and what to put up with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FreezeRequest {

@@ -35,8 +35,8 @@ impl Watcher {
         })
     }
 
-    /// Watches for `time`; moments are counted from when this was made. Fewer samples come if the process ends, and none if its state cannot be
-    /// read in passing.
+    /// Watches for `time`; moments are counted from when this was made. Fewer samples come if the
+    /// process ends, and none if its state cannot be read in passing.
     pub fn watch(&self, time: Duration) -> Result<Vec<CollectorSample>, LookError> {
         let other = |what: String| LookError::Other {
             pid: self.pid,
@@ -77,6 +77,7 @@ fn sample(at: Duration, processor: Duration, now: &CollectorMoment) -> Collector
         processor: processor.as_secs_f64(),
         collecting: now.collecting,
         collections: [of(0), of(1), of(2)],
+        long_lived: now.long_lived,
     }
 }
 

@@ -160,12 +160,7 @@ impl Look<'_> {
         let live = session.live().map_err(|error| self.target_error(error))?;
         let python =
             Python::open(program.clone(), &live).map_err(|error| self.walk_error(error))?;
-        let quiet = |addr| WordTest {
-            addr,
-            size: 4,
-            mask: u64::from(u32::MAX),
-            equals: 0,
-        };
+        let quiet = |addr| WordTest::is(addr, 4, 0);
         let avoid = python.collecting(&live).into_iter().map(quiet).collect();
         drop(live);
         let request = FreezeRequest {

@@ -1,5 +1,6 @@
 //! Bad input: a clear error with a hint, status 2, nothing left behind.
 
+use super::answers::{refusal, run};
 use super::child::{self, Target};
 use super::ground::Ground;
 use super::look;
@@ -51,35 +52,15 @@ impl std::fmt::Display for Unmeasurable {
 
 impl std::error::Error for Unmeasurable {}
 
-/// A refusal as it should be: status 2, a reason and a hint on standard error, no panic.
-fn refused(output: &Output) -> Result<String> {
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    ensure!(
-        output.status.code() == Some(2),
-        "{}, not status 2: {said}",
-        output.status
-    );
-    ensure!(!said.contains("panicked"), "a panic: {said}");
-    ensure!(said.contains("hint:"), "no hint: {said}");
-    ensure!(
-        output.stdout.is_empty(),
-        "wrote to standard output all the same"
-    );
-    Ok(said)
-}
-
 fn memshed(ground: &Ground, args: &[&str]) -> Result<Output> {
-    Ok(Command::new(&ground.memshed)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()?)
+    run(Command::new(&ground.memshed).args(args))
 }
 
 /// `inspect PID -o` is refused, and leaves the directory of its output empty.
 pub fn refuses_pid(ground: &Ground, pid: i32) -> Result<String> {
     let dir = ground.scratch("bad")?;
     let out = dir.join("out.json");
-    let said = refused(&memshed(
+    let said = refusal(&memshed(
         ground,
         &[
             "inspect",
@@ -164,7 +145,7 @@ fn exits_half_way(ground: &Ground) -> Result<String> {
         if child::wait(&mut looking, Duration::from_secs(30))?.code() == Some(0) {
             continue;
         }
-        last = refused(&looking.wait_with_output()?)?;
+        last = refusal(&looking.wait_with_output()?)?;
         refusals += 1;
         nothing_in(&dir)?;
     }
@@ -189,7 +170,7 @@ fn no_permission(ground: &Ground) -> Result<String> {
         .current_dir("/")
         .output();
     let _ = std::fs::remove_file(&copy);
-    let said = refused(&output.context("running setpriv")?)?;
+    let said = refusal(&output.context("running setpriv")?)?;
     nothing_in(&dir)?;
     Ok(said)
 }
@@ -259,14 +240,14 @@ fn garbled(ground: &Ground) -> Result<String> {
             if file.ends_with("edges.parquet") && what == "altered" && output.status.success() {
                 continue;
             }
-            last = refused(&output).with_context(|| format!("{} {what}", file.display()))?;
+            last = refusal(&output).with_context(|| format!("{} {what}", file.display()))?;
             tried += 1;
         }
         std::fs::remove_file(file)?;
         let output = memshed(ground, &["inspect", text(&whole)?])?;
         // The table of edges may be absent: a snapshot without edges is one.
         if !output.status.success() {
-            last = refused(&output).with_context(|| format!("{} removed", file.display()))?;
+            last = refusal(&output).with_context(|| format!("{} removed", file.display()))?;
         }
         tried += 1;
         std::fs::write(file, bytes)?;
@@ -276,9 +257,9 @@ fn garbled(ground: &Ground) -> Result<String> {
 
 fn no_snapshot(ground: &Ground) -> Result<String> {
     let empty = ground.scratch("empty")?;
-    let first = refused(&memshed(ground, &["inspect", text(&empty)?])?)?;
+    let first = refusal(&memshed(ground, &["inspect", text(&empty)?])?)?;
     let absent = empty.join("absent");
-    refused(&memshed(ground, &["inspect", text(&absent)?])?)?;
+    refusal(&memshed(ground, &["inspect", text(&absent)?])?)?;
     Ok(first)
 }
 
@@ -305,12 +286,12 @@ fn full_disk(ground: &Ground) -> Result<String> {
     let result = (|| {
         let target = sleeper(ground)?;
         let pid = target.pid().to_string();
-        let said = refused(&memshed(
+        let said = refusal(&memshed(
             ground,
             &["snapshot", &pid, "-o", text(&dir.join("snapshot"))?],
         )?)?;
         only_filler()?;
-        refused(&memshed(
+        refusal(&memshed(
             ground,
             &[
                 "inspect",
@@ -345,7 +326,7 @@ fn output_exists(ground: &Ground) -> Result<String> {
             text(&precious)?,
         ],
     )?;
-    let said = refused(&output)?;
+    let said = refusal(&output)?;
     ensure!(
         std::fs::read_to_string(precious.join("work.txt"))? == "mine",
         "overwritten"
@@ -382,7 +363,7 @@ fn already_traced(ground: &Ground) -> Result<String> {
             if output.status.success() {
                 fine += 1;
             } else {
-                last = refused(&output)?;
+                last = refusal(&output)?;
                 refusals += 1;
             }
         }

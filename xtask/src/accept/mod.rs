@@ -4,6 +4,7 @@
 //! own words (what Python code inside the target reports of itself), never memshed.
 
 mod after_effects;
+mod answers;
 mod bad_input;
 mod builds;
 mod busy;

@@ -43,7 +43,8 @@ pub fn refused(ground: &Ground) -> Result<Vec<Finding>> {
         let on = format!("a stand-in for {name}, {version}");
         findings.push(finding(
             on,
-            stand_in(ground, name, version, free_threaded, says),
+            stand_in(ground, name, version, free_threaded)
+                .and_then(|command| said_of(ground, command, &[], says)),
         ));
     }
     let pypy = Command::new("pypy3");
@@ -70,13 +71,8 @@ fn finding(on: String, outcome: Result<String>) -> Finding {
     Finding::new("refused", on, TARGET, said, good)
 }
 
-fn stand_in(
-    ground: &Ground,
-    name: &str,
-    version: &str,
-    free_threaded: u32,
-    says: &str,
-) -> Result<String> {
+/// A program that passes itself off as an interpreter: says "ready", and waits.
+pub fn stand_in(ground: &Ground, name: &str, version: &str, free_threaded: u32) -> Result<Command> {
     let binary = ground.scratch("stand-in")?.join(name);
     let done = Command::new("cc")
         .args(["-O1", "-Wall", "-Wl,--export-dynamic", "-o"])
@@ -90,7 +86,7 @@ fn stand_in(
         .context("running cc, which the C programs need")?;
     let errors = String::from_utf8_lossy(&done.stderr);
     ensure!(done.status.success(), "cc stand_in.c: {errors}");
-    said_of(ground, Command::new(binary), &[], says)
+    Ok(Command::new(binary))
 }
 
 /// What memshed says of a program, which has to hold `says`.

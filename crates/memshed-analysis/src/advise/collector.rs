@@ -4,16 +4,19 @@
 //! it goes through in vain: `gc.freeze()` takes them out. What is left is predicted from how many of
 //! the old objects stayed between two looks.
 
-use super::{Advice, AdviceKind, CollectorCost, LEAST_TIME, Stake};
+use super::{Advice, AdviceKind, CollectorCost, LEAST_TIME, Oldest, Stake};
 use crate::findings::{Confidence, Location};
 use crate::matching::matching;
 use crate::units::{count, duration};
 use memshed_heap::{Heap, ObjectId};
 
-/// Full collections come so many times more often than the counts explain, if the program asks for
-/// them itself; where its code mentions that, less is telling.
+/// Where the collector doesn't count its old objects, full collections come so many times more often
+/// than its other counts explain, if the program asks for them itself; where its code mentions that,
+/// less is telling.
 const OFTEN: f64 = 1.5;
 const MENTIONED: f64 = 0.5;
+/// The part of the full collections that the program asks for, from which on it is told.
+const ASKED: f64 = 0.3;
 /// A full collection waits until the old objects have become more by one part in so many
 /// (`gc_collect_generations` in Modules/gcmodule.c; later `gc_should_collect` in Python/gc.c).
 const WAITS: f64 = 4.0;
@@ -178,6 +181,9 @@ impl<'a> Model<'a> {
 
     /// Objects that were added to the old ones in the time.
     fn added(&self) -> f64 {
+        if let Some(oldest) = self.cost.oldest {
+            return oldest.added as f64;
+        }
         let young = self.collections(1) * (self.threshold(1) + 1.0);
         young * self.threshold(0) * self.survivors
     }
@@ -190,6 +196,18 @@ impl<'a> Model<'a> {
 
     /// How often a second the program asks for a full collection, if it does.
     fn asked_for(&self) -> Option<f64> {
+        let (all, seconds) = (self.collections(2), self.cost.seconds);
+        let known = self.cost.oldest.and_then(|oldest| oldest.asked_share(all));
+        let asked = match known {
+            Some(share) => (share >= ASKED).then_some(share * all),
+            None => self.probably_asked_for(),
+        };
+        let asked = asked.filter(|_| all > ENOUGH && seconds > 0.0);
+        asked.map(|asked| asked / seconds)
+    }
+
+    /// Full collections that nothing else explains, if they are many.
+    fn probably_asked_for(&self) -> Option<f64> {
         let more = self.collections(2) - self.explained() - 1.0;
         let telling = if callers(self.heap).is_empty() {
             OFTEN
@@ -197,8 +215,7 @@ impl<'a> Model<'a> {
             MENTIONED
         };
         let often = more > telling * self.explained();
-        (often && self.collections(2) > ENOUGH && self.cost.seconds > 0.0)
-            .then(|| (self.collections(2) - self.explained()) / self.cost.seconds)
+        often.then(|| self.collections(2) - self.explained())
     }
 
     /// The share of the time now spent that would be left, counted in the processor time of now.
@@ -317,11 +334,17 @@ impl<'a> Model<'a> {
         let left = self.shares[0] + self.shares[1] + self.shares[2] * still;
         let stake = self.stake(left);
         let mut evidence = self.evidence();
-        evidence.push(format!(
-            "its counts explain {:.0} full collections in that time; the rest was asked for, {times:.1} \
-             times a second",
-            self.explained()
-        ));
+        evidence.push(match self.cost.oldest.filter(|oldest| oldest.asked > 0) {
+            Some(Oldest { asked, seen, .. }) => format!(
+                "{asked} of {seen} full collections came before so much was added that the collector \
+                 comes by itself; the program asked for one {times:.1} times a second"
+            ),
+            None => format!(
+                "its counts explain {:.0} full collections in that time; the rest was asked for, \
+                 {times:.1} times a second",
+                self.explained()
+            ),
+        });
         Advice {
             kind: AdviceKind::OwnCollections,
             title: title(stake, "if the program did not call gc.collect() itself"),

@@ -7,12 +7,14 @@ mod collector;
 mod equal;
 mod forks;
 mod held;
+mod oldest;
 mod room;
 mod slots;
 mod timing;
 
 pub use collector::{Staying, staying};
 pub use forks::{Family, Member, SharedPage};
+pub use oldest::Oldest;
 pub use timing::{CollectorCost, CollectorSample, GenerationCost};
 
 use crate::dominators::Dominators;

@@ -1,5 +1,8 @@
 //! What the collector costs, from moments at which somebody looked whether it was at work.
 
+use super::Oldest;
+use memshed_heap::LongLived;
+
 /// Moments that lie further apart, in seconds, say nothing of what was in between: whoever looked had
 /// no processor.
 const BLIND: f64 = 5e-3;
@@ -15,6 +18,8 @@ pub struct CollectorSample {
     pub collecting: bool,
     /// Collections of each generation so far.
     pub collections: [i64; 3],
+    /// The old objects as the collector counts them, where it does.
+    pub long_lived: Option<LongLived>,
 }
 
 /// What the collections of one generation cost.
@@ -43,6 +48,8 @@ pub struct CollectorCost {
     pub inside: u64,
     /// By generation, youngest first.
     pub generations: [GenerationCost; 3],
+    /// What befell the oldest, where the interpreter keeps counts of it.
+    pub oldest: Option<Oldest>,
 }
 
 impl CollectorCost {
@@ -53,6 +60,7 @@ impl CollectorCost {
         let mut cost = CollectorCost {
             samples: samples.len() as u64,
             inside: samples.iter().filter(|one| one.collecting).count() as u64,
+            oldest: Oldest::of(samples),
             ..CollectorCost::default()
         };
         // Of the collection that is at work: time, and time on processors.
@@ -188,6 +196,7 @@ mod tests {
                 processor: i as f64 * 5e-4,
                 collecting: c == '#',
                 collections,
+                long_lived: None,
             }
         };
         text.chars().enumerate().map(of).collect()
@@ -225,6 +234,9 @@ mod tests {
     fn a_collection_longer_than_the_time_is_of_the_oldest() {
         let cost = CollectorCost::of(&samples("..0.#################"));
         assert!(cost.generations[2].seconds > 0.015 && cost.generations[2].collections == 0);
-        assert_eq!(CollectorCost::of(&[]), CollectorCost::default());
+        assert_eq!(
+            CollectorCost::of(&[]).generations,
+            [GenerationCost::default(); 3]
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::maker::Maker;
 use memshed_analysis::advise::{
-    Advice, AdviceKind, CollectorCost, Family, GenerationCost, Member, Seen, SharedPage, Stake,
-    Staying, advise,
+    Advice, AdviceKind, CollectorCost, Family, GenerationCost, Member, Oldest, Seen, SharedPage,
+    Stake, Staying, advise,
 };
 use memshed_heap::{Generation, Heap, Instances, Label, LabelKind, ObjectId, RootKind, TypeId};
 
@@ -42,6 +42,7 @@ fn cost(of: [(u64, f64); 3]) -> CollectorCost {
             processor: seconds,
             longest: seconds / collections.max(1) as f64,
         }),
+        oldest: None,
     }
 }
 
@@ -142,6 +143,30 @@ fn collections_that_the_program_asks_for_are_told_apart() {
     let by_itself = seen(cost([(900, 0.2), (50, 0.07), (4, 3.6)]), 1000);
     let found = kinds(&heap(100 * MB), &by_itself);
     assert!(!found.contains(&AdviceKind::OwnCollections), "{found:?}");
+}
+
+#[test]
+fn what_the_collector_counts_itself_tells_who_asked() {
+    let counted = |asked, of: [(u64, f64); 3]| {
+        let oldest = Oldest {
+            added: 40_000,
+            seen: of[2].0,
+            asked,
+        };
+        let cost = CollectorCost {
+            oldest: Some(oldest),
+            ..cost(of)
+        };
+        kinds(&heap_with_old(100_000), &seen(cost, 1000))
+    };
+    // More than other counts explain, but none came too early.
+    let many = [(900, 0.2), (50, 0.07), (30, 4.5)];
+    assert!(!counted(0, many).contains(&AdviceKind::OwnCollections));
+    assert!(counted(20, many).contains(&AdviceKind::OwnCollections));
+    // No more than other counts explain, but they did come too early.
+    let few = [(9000, 0.2), (500, 0.07), (10, 4.5)];
+    assert!(counted(8, few).contains(&AdviceKind::OwnCollections));
+    assert!(!counted(1, few).contains(&AdviceKind::OwnCollections));
 }
 
 #[test]

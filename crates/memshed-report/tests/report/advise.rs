@@ -86,6 +86,7 @@ fn view(advice: Vec<Advice>) -> AdviseView {
                 generation(80, 0.05, 0.002),
                 generation(9, 2.05, 0.24),
             ],
+            oldest: None,
         }),
         family: None,
         advised: Advised {

@@ -40,8 +40,7 @@ impl Tracer {
         // One that is still in use stays where it is.
         self.left_inside.extend(self.agent.take());
         self.may_run_code()?;
-        let code: Vec<u8> = image.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let code_len = (code.len() as u64).next_multiple_of(PAGE);
+        let code_len = size_of_val(image).next_multiple_of(PAGE as usize) as u64;
         let length = code_len + data.next_multiple_of(PAGE);
         let (prot, flags) = (
             libc::PROT_READ | libc::PROT_WRITE,
@@ -63,7 +62,7 @@ impl Tracer {
             placed,
             queued: None,
         });
-        let written = os::write_process(self.pid, at, &code)
+        let written = os::write_words(self.pid, at, image)
             .map_err(|e| TargetError::io("writing into its memory", &e));
         let protect = (libc::PROT_READ | libc::PROT_EXEC) as u64;
         let ready = written.and_then(|()| {
@@ -112,8 +111,7 @@ impl Tracer {
         loop {
             let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
             let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, LIMIT);
-            stop.stop_one()?;
-            if let Some(at) = stop.best_for_injection() {
+            if let Some(at) = stop.stop_one()? {
                 let done = stop.inject(at, &wanted, &self.events)?;
                 return match done.value {
                     value if (-4095..0).contains(&value) => {
@@ -154,17 +152,13 @@ impl Tracer {
     /// Writes into the agent's memory.
     pub(super) fn put(&self, offset: u64, words: &[u64]) -> Result<(), TargetError> {
         let at = self.piece(offset, words.len() as u64)?;
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        os::write_process(self.pid, at, &bytes).map_err(|e| self.lost_memory(&e))
+        os::write_words(self.pid, at, words).map_err(|e| self.lost_memory(&e))
     }
 
     /// Reads the agent's memory.
     pub(super) fn get(&self, offset: u64, count: u64) -> Result<Vec<u64>, TargetError> {
         let at = self.piece(offset, count)?;
-        let mut bytes = vec![0; count as usize * 8];
-        os::read_process(self.pid, at, &mut bytes).map_err(|e| self.lost_memory(&e))?;
-        let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
-        Ok(bytes.as_chunks().0.iter().map(word).collect())
+        os::read_words(self.pid, at, count as usize).map_err(|e| self.lost_memory(&e))
     }
 
     fn lost_memory(&self, error: &std::io::Error) -> TargetError {

@@ -331,7 +331,9 @@ impl Tracer {
         let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let limit = Duration::from_millis(200);
         let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, limit);
-        stop.stop_one()?;
+        let Some(at) = stop.stop_one()? else {
+            return Ok(stop.let_go());
+        };
         let wanted = Wanted {
             number: libc::SYS_wait4,
             args: [
@@ -345,9 +347,6 @@ impl Tracer {
             suspend_seccomp: facts.seccomp,
             instruction,
             way_home,
-        };
-        let Some(at) = stop.best_for_injection() else {
-            return Ok(stop.let_go());
         };
         stop.inject(at, &wanted, &self.events)?;
         Ok(stop.let_go())

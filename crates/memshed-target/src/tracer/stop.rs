@@ -1,6 +1,7 @@
 //! Stopping every thread of the target, and letting all of them go again whatever happens.
 
 use super::calls;
+use super::inject;
 use super::ptrace::{self, Event, Registers};
 use super::sleepers::{self, Sleeper};
 use super::survey::{self, Survey};
@@ -352,12 +353,14 @@ impl<'a> Stop<'a> {
         Err(sleeper.tid)
     }
 
-    /// Stops one thread only, one that nobody will miss if possible: not the first thread nor one
-    /// with children, who are sent signals that the others would get instead.
-    pub(super) fn stop_one(&mut self) -> Result<(), TargetError> {
-        let mut tids = threads(self.pid)?;
-        tids.sort_by_cached_key(|&tid| survey::will_be_missed(self.pid, tid));
-        self.stop_first_of(&tids, |_| true).map(drop)
+    /// Stops one thread only, one that can make a system call and that nobody will miss if possible:
+    /// not the first thread nor one with children, who are sent signals that the others would get
+    /// instead. Which of those held it is.
+    pub(super) fn stop_one(&mut self) -> Result<Option<usize>, TargetError> {
+        let pid = self.pid;
+        let mut tids = threads(pid)?;
+        tids.sort_by_cached_key(|&tid| survey::will_be_missed(pid, tid));
+        self.stop_first_of(&tids, |held| inject::can_be_led(pid, held))
     }
 
     /// Stops the first of `tids` that can be stopped, is not one to be left asleep, and fits as it

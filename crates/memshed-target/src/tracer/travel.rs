@@ -202,12 +202,7 @@ impl Way<'_> {
             return Ok(Arrival::Nobody);
         };
         let excursion = self.excursion(&regs, held, placed)?;
-        let bytes: Vec<u8> = excursion
-            .words()
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
-        os::write_process(self.pid, placed.data.start, &bytes)
+        os::write_words(self.pid, placed.data.start, &excursion.words())
             .map_err(|_| TargetError::Exited(self.pid))?;
         if seccomp {
             let options = ptrace::WATCH_EXEC | ptrace::SUSPEND_SECCOMP;
@@ -282,15 +277,9 @@ impl Way<'_> {
     }
 
     fn read_excursion(&self, placed: Placed) -> Result<Excursion, TargetError> {
-        let mut bytes = vec![0; size_of::<Excursion>()];
-        os::read_process(self.pid, placed.data.start, &mut bytes)
+        let count = size_of::<Excursion>() / 8;
+        let words = os::read_words(self.pid, placed.data.start, count)
             .map_err(|_| TargetError::Exited(self.pid))?;
-        let words: Vec<u64> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|chunk| u64::from_le_bytes(*chunk))
-            .collect();
         Excursion::read(&words).ok_or(TargetError::Exited(self.pid))
     }
 

@@ -246,7 +246,7 @@ fn row(tried: &Tried) -> TuneSetting {
         frozen: tried.frozen.clone(),
         environment: setting.lasting_environment(),
         python: setting.lasting_python(),
-        place: setting.place().into(),
+        place: setting.place(),
         package: setting.preload.map(|(_, package)| package.to_string()),
     }
 }

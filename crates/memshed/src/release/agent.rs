@@ -77,15 +77,6 @@ pub struct Inside<'a> {
     left: Cell<bool>,
 }
 
-fn is_zero(addr: RemoteAddr) -> WordTest {
-    WordTest {
-        addr,
-        size: 4,
-        mask: u64::from(u32::MAX),
-        equals: 0,
-    }
-}
-
 impl<'a> Inside<'a> {
     /// Puts the agent into the process, with so many bytes of memory beside the jobs.
     pub fn load(
@@ -192,7 +183,10 @@ impl Inside<'_> {
             let journey = Journey {
                 entry: entries::EXCURSION,
                 who: Traveler::Anyone,
-                tests: vec![is_zero(gil.locked), is_zero(gil.mutex)],
+                tests: vec![
+                    WordTest::is(gil.locked, 4, 0),
+                    WordTest::is(gil.mutex, 4, 0),
+                ],
                 limit: SHORT,
             };
             let trip = self.agent.travel(journey);

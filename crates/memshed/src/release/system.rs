@@ -99,12 +99,7 @@ fn choose(
             return Ok(None);
         };
         // `mutex` is the first word of `struct malloc_state`.
-        let free = |addr: &RemoteAddr| WordTest {
-            addr: *addr,
-            size: 4,
-            mask: u64::from(u32::MAX),
-            equals: 0,
-        };
+        let free = |addr: &RemoteAddr| WordTest::is(*addr, 4, 0);
         return Ok(Some(Trim {
             function,
             args: [0; 5],

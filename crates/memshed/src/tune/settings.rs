@@ -26,7 +26,7 @@ pub struct Setting {
 /// What is done inside Python.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Python {
-    /// `gc.set_threshold`; with `freeze`, once start-up is over.
+    /// `gc.set_threshold`, at the start.
     pub thresholds: Option<[u32; 3]>,
     /// `gc.freeze`, once start-up is over.
     pub freeze: bool,
@@ -86,7 +86,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "gc-freeze-thresholds",
-        does: "both of these, once start-up is over",
+        does: "both of these: thresholds from the start, gc.freeze() once start-up is over",
         python: Python {
             thresholds: Some([100_000, 50, 50]),
             freeze: true,
@@ -279,11 +279,11 @@ impl Setting {
         if self.python.freeze || self.python.thresholds.is_some() {
             lines.push("import gc".to_string());
         }
-        if self.python.freeze {
-            lines.push("gc.freeze()".into());
-        }
         if let Some([young, middle, old]) = self.python.thresholds {
             lines.push(format!("gc.set_threshold({young}, {middle}, {old})"));
+        }
+        if self.python.freeze {
+            lines.push("gc.freeze()".into());
         }
         if self.no_huge_pages {
             // PR_SET_THP_DISABLE, linux/prctl.h; the kernel's switch has no other handle.
@@ -294,13 +294,16 @@ impl Setting {
     }
 
     /// Where the lines of Python belong.
-    pub fn place(&self) -> &'static str {
-        match self.python {
-            Python { freeze: true, .. } => {
-                "where start-up is over: modules imported, data loaded, before the first request; \
-                 with gunicorn, in when_ready or, with --preload, before the workers are forked"
+    pub fn place(&self) -> String {
+        const START_UP_IS_OVER: &str = "where start-up is over: modules imported, data loaded, before the first request; with \
+             gunicorn, in when_ready or, with --preload, before the workers are forked";
+        let Python { thresholds, freeze } = self.python;
+        match (freeze, thresholds) {
+            (true, None) => START_UP_IS_OVER.to_owned(),
+            (true, Some(_)) => {
+                format!("the thresholds at the top of the program, gc.freeze() {START_UP_IS_OVER}")
             }
-            _ => "at the top of the program",
+            (false, _) => "at the top of the program".to_owned(),
         }
     }
 }

@@ -82,8 +82,6 @@ def _begin():
         nonlocal freezes
         freezes = False
         gc.freeze()
-        if thresholds:
-            gc.set_threshold(*thresholds)
         shared[4] = time.monotonic() - began
 
     def watch(phase, info):
@@ -127,7 +125,7 @@ def _begin():
     gc.callbacks.append(watch)
     os.register_at_fork(before=forking, after_in_child=forked)
     atexit.register(ended)
-    if thresholds and not freezes:
+    if thresholds:
         gc.set_threshold(*thresholds)
 
 

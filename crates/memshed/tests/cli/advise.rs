@@ -207,6 +207,44 @@ fn the_collector_is_watched_at_work_and_nothing_is_stopped_for_that() {
     }
 }
 
+/// Its collector works hard by itself; a function that asks for collections is never called.
+const MENTIONS: &str = r#"
+import gc, threading
+kept = [[n, [n]] for n in range(20_000)]
+
+def tidy():
+    gc.collect()
+
+def serve():
+    recent, turn = {}, 0
+    while True:
+        recent[turn % 50] = [[n] for n in range(3000)]
+        turn += 1
+
+threading.Thread(target=serve, daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()
+"#;
+
+#[test]
+fn collections_that_come_by_themselves_are_not_laid_to_the_program() {
+    for (label, python) in pythons() {
+        let report = advice(&python, MENTIONS, "1500ms");
+        let full = &report["collector"]["generations"][2];
+        assert!(
+            full["collections"].as_u64() > Some(3),
+            "{label}: {:#}",
+            report["collector"]
+        );
+        let advice = report["advice"].as_array().expect("advice");
+        let kinds: Vec<_> = advice.iter().map(|one| &one["kind"]).collect();
+        assert!(
+            !kinds.iter().any(|kind| *kind == "own-collections"),
+            "{label}: {kinds:?}"
+        );
+    }
+}
+
 /// Forks a child that goes through everything, by a collection.
 const FORKS: &str = r#"
 import gc, os, sys

@@ -1,6 +1,7 @@
 //! Row "bad-input" of `leaks`, `why` and `diff`: a report or a clear refusal, never a panic, and
 //! nothing left running.
 
+use crate::accept::answers::{either, first_line, refused, reported, run, said};
 use crate::accept::child::{self, Target};
 use crate::accept::ground::Ground;
 use crate::accept::look;
@@ -13,7 +14,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const TARGET: &str = "a report, or a reason and a hint with status 2; never a panic";
-const LIMIT: Duration = Duration::from_secs(120);
 /// A program that keeps more and more.
 const GROWS: &str = "import time\nkept = []\nprint('ready', flush=True)\nwhile True:\n    kept.append([bytearray(2000)])\n    time.sleep(0.001)\n";
 /// One that does nothing.
@@ -52,58 +52,6 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
 fn memshed(ground: &Ground, args: &[&str]) -> Result<Output> {
     let mut command = Command::new(&ground.memshed);
     run(command.args(args)).with_context(|| format!("memshed {}", args.join(" ")))
-}
-
-fn run(command: &mut Command) -> Result<Output> {
-    let mut running = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // What it says is short: it fits into the pipes while it is waited for.
-    child::wait(&mut running, LIMIT)?;
-    Ok(running.wait_with_output()?)
-}
-
-/// What it said, of which a panic is never part.
-fn said(output: &Output) -> Result<String> {
-    let text = [&output.stdout[..], &output.stderr[..]].concat();
-    let text = String::from_utf8_lossy(&text).trim().to_owned();
-    ensure!(!text.contains("panicked"), "a panic: {text}");
-    Ok(text)
-}
-
-/// A refusal: status 2, a reason and a hint, and nothing on standard output.
-fn refused(output: &Output) -> Result<String> {
-    let text = said(output)?;
-    let status = output.status;
-    ensure!(status.code() == Some(2), "{status}, not status 2: {text}");
-    ensure!(text.contains("hint:"), "no hint: {text}");
-    ensure!(output.stdout.is_empty(), "standard output, all the same");
-    Ok(format!("refused: {}", first_line(&text)))
-}
-
-/// A report on standard output.
-fn reported(output: &Output) -> Result<String> {
-    let text = said(output)?;
-    let status = output.status;
-    ensure!(status.success(), "{status}: {text}");
-    ensure!(!output.stdout.is_empty(), "no report: {text}");
-    Ok(format!("reported: {}", first_line(&text)))
-}
-
-fn either(output: &Output) -> Result<String> {
-    if output.status.success() {
-        reported(output)
-    } else {
-        refused(output)
-    }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("")
 }
 
 fn text(path: &Path) -> Result<&str> {

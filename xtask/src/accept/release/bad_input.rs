@@ -2,9 +2,12 @@
 //! unharmed.
 
 use super::ask::{self, ANSWER};
+use crate::accept::answers::{LIMIT, either, refusal, refused, run};
 use crate::accept::child::{self, Target};
 use crate::accept::ground::Ground;
+use crate::accept::refused::stand_in;
 use crate::accept::table::Finding;
+use crate::interpreters;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,16 +16,18 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 const TARGET: &str = "a report, or a reason and a hint with status 2; the target unharmed";
-const LIMIT: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65_534;
 
 /// Measures every kind of bad input.
 pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
     type Case = (&'static str, fn(&Ground) -> Result<String>);
-    let cases: [Case; 9] = [
+    let cases: [Case; 12] = [
         ("target gone half-way", gone_half_way),
         ("no such pid", no_such_pid),
         ("not Python", not_python),
+        ("unsupported builds", unsupported),
+        ("free-threaded", free_threaded),
+        ("in namespaces of its own", namespaces),
         ("a snapshot", snapshot),
         ("no permission", no_permission),
         ("another memshed looks at it", busy),
@@ -39,44 +44,8 @@ pub fn measure(ground: &Ground) -> Result<Vec<Finding>> {
         .collect())
 }
 
-fn run(command: &mut Command) -> Result<Output> {
-    let mut running = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    child::wait(&mut running, LIMIT)?;
-    Ok(running.wait_with_output()?)
-}
-
 fn memshed(ground: &Ground, pid: i32) -> Result<Output> {
     run(Command::new(&ground.memshed).args(["release", &pid.to_string()]))
-}
-
-fn first_line(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.lines().next().unwrap_or("").to_owned()
-}
-
-/// A report, or a refusal with status 2 and a hint.
-fn answered(output: &Output) -> Result<String> {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(!errors.contains("panicked"), "a panic: {errors}");
-    if output.status.success() {
-        return Ok(format!("reported: {}", first_line(&output.stdout)));
-    }
-    ensure!(
-        output.status.code() == Some(2),
-        "{}: {errors}",
-        output.status
-    );
-    ensure!(errors.contains("hint:"), "no hint: {errors}");
-    Ok(format!("refused: {}", first_line(&output.stderr)))
-}
-
-fn refused(output: &Output) -> Result<String> {
-    ensure!(!output.status.success(), "it was not refused");
-    answered(output)
 }
 
 fn target(ground: &Ground) -> Result<Target> {
@@ -104,7 +73,7 @@ fn gone_half_way(ground: &Ground) -> Result<String> {
         std::thread::sleep(Duration::from_millis(after));
         drop(target);
         child::wait(&mut running, LIMIT)?;
-        told.push(answered(&running.wait_with_output()?)?);
+        told.push(either(&running.wait_with_output()?)?);
     }
     told.sort();
     told.dedup_by_key(|said| said.split(' ').next().map(str::to_owned));
@@ -121,6 +90,56 @@ fn not_python(ground: &Ground) -> Result<String> {
     sleeper.kill()?;
     sleeper.wait()?;
     refused(&output?)
+}
+
+/// Every interpreter on this machine that memshed does not cover, such as 3.8.
+fn unsupported(ground: &Ground) -> Result<String> {
+    let mut told = Vec::new();
+    for python in interpreters::unsupported() {
+        let mut target = Target::start(Command::new(&python.path).args([
+            "-c",
+            "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.read()",
+        ]))?;
+        target.expect("ready", ANSWER)?;
+        let said = refused(&memshed(ground, target.pid())?).with_context(|| python.label())?;
+        ensure!(target.alive(), "{} died of it", python.label());
+        told.push(format!("{}: {said}", python.version));
+    }
+    ensure!(
+        !told.is_empty(),
+        "no unsupported interpreter on this machine"
+    );
+    Ok(told.join("; "))
+}
+
+fn free_threaded(ground: &Ground) -> Result<String> {
+    let mut command = stand_in(ground, "python3.14t", "0x030e08f0", 1)?;
+    let mut target = Target::start(&mut command)?;
+    target.expect("ready", ANSWER)?;
+    let said = refusal(&memshed(ground, target.pid())?)?;
+    ensure!(target.alive(), "it died of it");
+    ensure!(said.contains("free-threaded build"), "{said}");
+    refused(&memshed(ground, target.pid())?)
+}
+
+/// As in a container: only root can make one by hand.
+fn namespaces(ground: &Ground) -> Result<String> {
+    let mut target = Target::start(
+        Command::new("unshare")
+            .args(["--pid", "--mount", "--uts", "--ipc", "--net", "--cgroup"])
+            .args(["--fork", "--kill-child", "--mount-proc"])
+            .arg(&ground.one_python().path)
+            .arg(ground.program("release_busy.py"))
+            .args(["idle", ground.count("1000000", "200000")]),
+    )?;
+    target.expect("ready", ANSWER)?;
+    let unshare = target.pid();
+    let children = format!("/proc/{unshare}/task/{unshare}/children");
+    let children = std::fs::read_to_string(children)?;
+    let inner = children.split_whitespace().next().context("no child")?;
+    let said = either(&memshed(ground, inner.parse()?)?)?;
+    ask::whole(&mut target)?;
+    Ok(said)
 }
 
 fn snapshot(ground: &Ground) -> Result<String> {
@@ -168,7 +187,7 @@ fn busy(ground: &Ground) -> Result<String> {
     let mut told = Vec::new();
     for mut other in others.drain(..) {
         child::wait(&mut other, LIMIT)?;
-        told.push(answered(&other.wait_with_output()?)?);
+        told.push(either(&other.wait_with_output()?)?);
     }
     ask::whole(&mut target)?;
     told.sort();
@@ -189,7 +208,7 @@ fn stopped(ground: &Ground) -> Result<String> {
     while !state()?.contains('T') {
         std::thread::yield_now();
     }
-    let said = answered(&memshed(ground, target.pid())?)?;
+    let said = either(&memshed(ground, target.pid())?)?;
     let after = state()?;
     ensure!(after.contains('T'), "it is not stopped any more: {after}");
     kill(pid, Signal::SIGCONT)?;
@@ -219,7 +238,7 @@ fn seccomp(ground: &Ground) -> Result<String> {
     let mut command = Command::new(&ground.one_python().path);
     let mut target = Target::start(command.args(["-c", code]))?;
     target.expect("filtered", ANSWER)?;
-    let said = answered(&memshed(ground, target.pid())?)?;
+    let said = either(&memshed(ground, target.pid())?)?;
     let end = target.ask("go", "ended", ANSWER)?;
     ensure!(end == "600", "it has {end}");
     Ok(said)
