@@ -98,7 +98,6 @@ pub unsafe extern "C" fn memshed_excursion() -> ! {
 
 /// Does the job, then waits to be put back.
 extern "C" fn travel(excursion: &mut Excursion) {
-    excursion.signals = kernel::block_signals(u64::MAX);
     // SAFETY: the tracer has put a job there, which nobody else writes to.
     crate::run(unsafe { &mut *(excursion.job as *mut crate::abi::Job) });
     excursion.arrived.store(1, Ordering::Release);

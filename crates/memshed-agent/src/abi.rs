@@ -70,6 +70,8 @@ pub struct Job {
 pub struct Shed {
     /// Where the pointer to the array of `arena_object`s lies.
     pub arenas: u64,
+    /// What it said when the plans were made: where the array lies.
+    pub table: u64,
     /// Where the length of that array lies, 32 bits; 0 if unknown: then nothing is retired.
     pub maxarenas: u64,
     /// Where the head of the list of usable arenas lies; 0 if unknown.
@@ -106,6 +108,8 @@ pub struct Shed {
     pub torn_arenas: u64,
     /// Ranges that the kernel refused to take back.
     pub refused: u64,
+    /// Their bytes.
+    pub refused_bytes: u64,
     /// The error number of the last that it refused.
     pub error: u64,
 }
@@ -211,7 +215,7 @@ pub struct Excursion {
     pub patience_ns: u64,
     /// Bytes that XSAVE needs.
     pub xsave_size: u64,
-    /// The set of signals that the thread had blocked; filled in on the way.
+    /// The set of signals that the thread had blocked: most are, while it is away.
     pub signals: u64,
     /// The registers to go back with: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi.
     pub registers: [u64; 15],

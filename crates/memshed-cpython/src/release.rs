@@ -364,6 +364,7 @@ impl Allocator {
         };
         let shed = Shed {
             arenas: self.state.arenas.0,
+            table: self.arenas.table().0,
             maxarenas: maxarenas.0,
             usable_arenas: self.state.usable_arenas.0,
             nfp2lasta: self.state.nfp2lasta.0,

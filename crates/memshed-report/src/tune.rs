@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// A gain in processor time, time or memory is called little unless it is surely more than this.
 const LITTLE: f64 = 0.1;
+/// It is called much if it is surely more than this.
+const MUCH: f64 = 0.25;
 /// What a setting gains must be so many times what it costs for it to be recommended.
 const WORTH: f64 = 3.0;
 /// The most that a simpler setting may be behind and still be recommended instead, as a share of
@@ -44,7 +46,9 @@ pub enum Gain {
     None,
     /// Not surely more than a tenth of anything but pauses, with 95 % confidence.
     Little,
-    /// Surely more than a tenth of something.
+    /// Surely more than a tenth of something, but not surely more than a quarter.
+    Some,
+    /// Surely more than a quarter of something.
     Much,
 }
 
@@ -302,6 +306,7 @@ fn gain(settings: &[SettingRow]) -> Gain {
     match best.fold(1.0, f64::min) {
         _ if better.is_empty() => Gain::None,
         ratio if ratio > 1.0 - LITTLE => Gain::Little,
+        ratio if ratio > 1.0 - MUCH => Gain::Some,
         _ => Gain::Much,
     }
 }

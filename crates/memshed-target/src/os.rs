@@ -186,6 +186,28 @@ pub(crate) fn read_process(pid: i32, from: u64, buf: &mut [u8]) -> io::Result<()
     }
 }
 
+/// Whether each page of `start..end` of process `pid` can be read.
+pub(crate) fn can_read_pages(pid: i32, start: u64, end: u64) -> bool {
+    const PAGE: usize = 4096;
+    // A byte of each: the kernel stops at the first that it cannot read.
+    let remote: Vec<libc::iovec> = (start..end)
+        .step_by(PAGE)
+        .map(|at| libc::iovec {
+            iov_base: at as *mut libc::c_void,
+            iov_len: 1,
+        })
+        .collect();
+    let mut bytes = vec![0u8; remote.len()];
+    let local = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: the kernel checks both sides and writes within the local range only.
+    let read =
+        unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), remote.len() as u64, 0) };
+    result(read as i64).is_ok_and(|read| read as usize == bytes.len())
+}
+
 /// Reads words of 64 bits of process `pid` at `from`.
 pub(crate) fn read_words(pid: i32, from: u64, count: usize) -> io::Result<Vec<u64>> {
     let mut bytes = vec![0; count * 8];
@@ -315,6 +337,12 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// Sends a signal to a thread (tgkill(2)); fails only if it has ended.
+pub(crate) fn signal_thread(pid: i32, tid: i32, signal: i32) {
+    // SAFETY: integers only.
+    let _ = unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
 }
 
 /// Sends SIGKILL to a process that is ours to kill: the copy.
@@ -500,9 +528,17 @@ pub(crate) fn write_process(pid: i32, to: u64, bytes: &[u8]) -> io::Result<()> {
     write_process_all(pid, &[(to, bytes)])
 }
 
-/// Writes to several places in the memory of process `pid`, in order and in one system call. At
-/// most 1,024.
+/// Writes to several places in the memory of process `pid`, in order, as few system calls as that
+/// takes.
 pub(crate) fn write_process_all(pid: i32, pieces: &[(u64, &[u8])]) -> io::Result<()> {
+    // `UIO_MAXIOV`
+    const MOST: usize = 1024;
+    let mut parts = pieces.chunks(MOST);
+    parts.try_for_each(|part| write_process_some(pid, part))
+}
+
+/// The same for at most 1,024 places, in one system call.
+fn write_process_some(pid: i32, pieces: &[(u64, &[u8])]) -> io::Result<()> {
     let local: Vec<libc::iovec> = pieces
         .iter()
         .map(|(_, bytes)| libc::iovec {

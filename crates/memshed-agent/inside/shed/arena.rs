@@ -36,7 +36,7 @@ impl Arena {
             return None;
         }
         let table = u64_at(shed.arenas);
-        if table == 0 || !table.is_multiple_of(8) || plan.address == 0 {
+        if table == 0 || table != shed.table || !table.is_multiple_of(8) || plan.address == 0 {
             return None;
         }
         let object = table + u64::from(index) * arena_object::SIZE;

@@ -23,6 +23,7 @@ pub struct Batch {
     /// Calls with many ranges that were refused.
     refusals: u32,
     refused: u64,
+    refused_bytes: u64,
     error: u64,
 }
 
@@ -38,6 +39,7 @@ impl Batch {
             measured: (0, 0),
             refusals: 0,
             refused: 0,
+            refused_bytes: 0,
             error: 0,
         }
     }
@@ -123,6 +125,7 @@ impl Batch {
         let said = kernel::discard(range);
         if said < 0 {
             self.refused += 1;
+            self.refused_bytes += range.len;
             self.error = said.unsigned_abs();
         }
     }
@@ -139,6 +142,7 @@ impl Batch {
             kernel::close(myself);
         }
         shed.refused += self.refused;
+        shed.refused_bytes += self.refused_bytes;
         if self.refused > 0 {
             shed.error = self.error;
         }

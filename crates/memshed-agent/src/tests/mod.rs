@@ -146,6 +146,7 @@ impl World {
         let mut ranges = vec![[0u64; 2]; how.ranges as usize];
         let mut shed = Shed {
             arenas: 0,
+            table: 0,
             maxarenas: 0,
             usable_arenas: 0,
             nfp2lasta: 0,
@@ -164,6 +165,7 @@ impl World {
             shared_pools: 0,
             torn_arenas: 0,
             refused: 0,
+            refused_bytes: 0,
             error: 0,
         };
         self.model.describe(&mut shed);
@@ -465,6 +467,7 @@ fn job(world: &World, plans: &mut [ArenaPlan]) -> Shed {
     kernel::behave(Many::Done, false);
     let mut shed = Shed {
         arenas: 0,
+        table: 0,
         maxarenas: 0,
         usable_arenas: 0,
         nfp2lasta: 0,
@@ -483,6 +486,7 @@ fn job(world: &World, plans: &mut [ArenaPlan]) -> Shed {
         shared_pools: 0,
         torn_arenas: 0,
         refused: 0,
+        refused_bytes: 0,
         error: 0,
     };
     world.model.describe(&mut shed);

@@ -121,6 +121,7 @@ impl Pymalloc {
     /// Tells a job where everything is.
     pub fn describe(&self, shed: &mut Shed) {
         shed.arenas = self.arenas_at();
+        shed.table = get(self.arenas_at());
         shed.maxarenas = self.max_at();
         shed.usable_arenas = self.usable_at();
         shed.nfp2lasta = self.last_at(0);

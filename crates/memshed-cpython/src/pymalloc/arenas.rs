@@ -36,6 +36,8 @@ pub(crate) struct Arena {
 pub(crate) struct Arenas {
     list: Vec<Arena>,
     pool_size: u64,
+    /// Where the table of arenas of one interpreter is.
+    table: RemoteAddr,
     /// How long the table of arenas of one interpreter is.
     table_len: u32,
     /// Bytes that debug hooks put before what a block's owner sees: 0 or
@@ -97,6 +99,7 @@ impl Arenas {
         Ok(Arenas {
             list,
             pool_size,
+            table,
             table_len: count,
             prefix: 0,
         })
@@ -173,6 +176,11 @@ impl Arenas {
     /// All arenas, in order of address.
     pub(crate) fn list(&self) -> &[Arena] {
         &self.list
+    }
+
+    /// Where that table was when it was read.
+    pub(crate) fn table(&self) -> RemoteAddr {
+        self.table
     }
 
     /// How many entries that table has, used or not.

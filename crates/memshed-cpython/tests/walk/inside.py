@@ -13,11 +13,12 @@ PAGE = 4096
 
 class Shed(ctypes.Structure):
     _fields_ = [
-        ("arenas", u64), ("maxarenas", u64), ("usable_arenas", u64), ("nfp2lasta", u64),
+        ("arenas", u64), ("table", u64), ("maxarenas", u64), ("usable_arenas", u64),
+        ("nfp2lasta", u64),
         ("pool_size", u32), ("arena_size", u32), ("steps", u64), ("budget_ns", u64),
         ("plans", u64), ("plans_len", u64), ("cursor", u64), ("ranges", u64), ("ranges_len", u64),
         ("released", u64 * 5), ("pools", u64), ("torn_pools", u64), ("shared_pools", u64),
-        ("torn_arenas", u64), ("refused", u64), ("error", u64)]
+        ("torn_arenas", u64), ("refused", u64), ("refused_bytes", u64), ("error", u64)]
 
 
 class Job(ctypes.Structure):
@@ -79,6 +80,7 @@ class Agent:
         job.kind = 1
         shed = job.shed
         shed.arenas, shed.maxarenas = s["arenas"], s["maxarenas"]
+        shed.table = u64.from_address(s["arenas"]).value
         shed.usable_arenas, shed.nfp2lasta = s["usable_arenas"], s["nfp2lasta"]
         shed.pool_size, shed.arena_size = s["pool_size"], s["arena_size"]
         shed.steps, shed.budget_ns = steps, budget_ns

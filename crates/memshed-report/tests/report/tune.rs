@@ -185,6 +185,19 @@ fn little_to_gain() {
 }
 
 #[test]
+fn something_to_gain() {
+    let measured = measured(vec![thresholds(
+        run(4.3, 240.0, 210.0, 0.231),
+        &[Metric::Cpu],
+    )]);
+    let view = TuneView::new(&measured);
+    assert_eq!(view.gain, Gain::Some);
+    let said = plain(&view, &Page::default());
+    assert!(said.starts_with("Set gc-thresholds: "), "{said}");
+    assert!(!said.contains("times as fast"), "{said}");
+}
+
+#[test]
 fn only_at_a_price() {
     let mut measured = all();
     measured

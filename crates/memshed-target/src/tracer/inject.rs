@@ -66,6 +66,7 @@ impl Stop<'_> {
             tid: held.tid,
             events,
             signal: None,
+            again: None,
         };
         let result = thread.call(&regs, held.slept(), wanted);
         // From here on the thread is in a stop like the one before, or gone.
@@ -117,8 +118,11 @@ struct Injected<'a> {
     pid: i32,
     tid: i32,
     events: &'a File,
-    /// A signal that turned up and has to be handed on.
+    /// A signal that the thread is about to be given, at the end.
     signal: Option<i32>,
+    /// A signal that turned up on the way, where it could not be let through: a SIGSTOP, since
+    /// others are blocked. It is sent again.
+    again: Option<i32>,
 }
 
 impl Injected<'_> {
@@ -147,6 +151,9 @@ impl Injected<'_> {
         ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
         ptrace::set_registers(self.tid, regs).map_err(gone)?;
         ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
+        if let Some(signal) = self.again {
+            os::signal_thread(pid, self.tid, signal);
+        }
         outcome
     }
 
@@ -198,7 +205,7 @@ impl Injected<'_> {
                 }
                 Event::Syscall if entered => break,
                 Event::Syscall => entered = true,
-                Event::Signal(signal) => self.signal = Some(signal),
+                Event::Signal(signal) => self.again = Some(signal),
                 Event::Stopped { .. } => {}
                 Event::Execed => return Err(TargetError::Execed(self.pid)),
                 Event::Ended => return Err(TargetError::Exited(self.pid)),

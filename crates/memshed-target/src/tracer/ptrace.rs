@@ -77,6 +77,11 @@ pub(super) fn resume(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_CONT, tid, 0, 0).map(drop)
 }
 
+/// Resumes a thread that is about to be given a signal, with that signal.
+pub(super) fn resume_with(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_CONT, tid, 0, signal as usize).map(drop)
+}
+
 pub(super) fn resume_to_syscall(tid: i32) -> io::Result<()> {
     request(libc::PTRACE_SYSCALL, tid, 0, 0).map(drop)
 }
@@ -130,10 +135,11 @@ pub(super) fn set_signal_mask(tid: i32, mask: u64) -> io::Result<()> {
     .map(drop)
 }
 
+const NT_X86_XSTATE: usize = 0x202;
+
 /// The thread's vector registers, in the layout of XSAVE.
 pub(super) fn vector_registers(tid: i32) -> io::Result<Vec<u8>> {
     const PTRACE_GETREGSET: u32 = 0x4204;
-    const NT_X86_XSTATE: usize = 0x202;
     /// More than all that there is today, tiles included.
     const MOST: usize = 16 << 10;
     let mut bytes = vec![0u8; MOST];
@@ -149,6 +155,23 @@ pub(super) fn vector_registers(tid: i32) -> io::Result<Vec<u8>> {
     )?;
     bytes.truncate(room.iov_len);
     Ok(bytes)
+}
+
+/// Puts back what [`vector_registers`] has read.
+pub(super) fn set_vector_registers(tid: i32, bytes: &[u8]) -> io::Result<()> {
+    const PTRACE_SETREGSET: u32 = 0x4205;
+    let mut content = libc::iovec {
+        // The kernel reads it only.
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    request(
+        PTRACE_SETREGSET,
+        tid,
+        NT_X86_XSTATE,
+        (&raw mut content) as usize,
+    )
+    .map(drop)
 }
 
 /// Where the thread's restartable-sequence area lies; 0 if it has none (rseq(2), Linux 5.13).

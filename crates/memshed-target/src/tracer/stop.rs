@@ -164,7 +164,7 @@ pub(super) struct Stop<'a> {
     pub(super) asleep: Vec<Sleeper>,
     chosen: Option<Sleeper>,
     watch: Option<Watch>,
-    late: &'a mut Late,
+    pub(super) late: &'a mut Late,
     events: &'a File,
     deadline: Deadline,
     /// On a busy machine the target would have to wait for us to get a processor.

@@ -14,7 +14,7 @@ use super::inject;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
 use super::sleepers::Sleeper;
-use super::stop::{self, Held, Stop, wait_for_child};
+use super::stop::{self, Held, Late, Stop, wait_for_child};
 use super::survey::{self, Survey};
 use crate::error::TargetError;
 use crate::memory::{Range, RemoteAddr};
@@ -36,6 +36,24 @@ const LOOK: Duration = Duration::from_micros(100);
 const CATCH_LIMIT: Duration = Duration::from_secs(5);
 /// Room that the agent must leave: the place of a return address below the red zone.
 const BELOW: u64 = 136;
+/// Room below the stack pointer of a thread that is sent: for the agent, and for functions of the
+/// process.
+const ROOM: u64 = 64 << 10;
+const ROOM_FOR_CALLS: u64 = 256 << 10;
+/// glibc has each thread change its user by this signal, and waits for all of them
+/// (nptl/nptl-signals.h, SIGSETXID).
+const SIGSETXID: i32 = 33;
+/// Signals that are let through on the way: those that an instruction causes, which the kernel
+/// forces, and the one that is waited for.
+const LET_THROUGH: [i32; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    SIGSETXID,
+];
 /// Interrupts enabled, and nothing else set.
 const PLAIN_FLAGS: u64 = 0x202;
 
@@ -75,7 +93,7 @@ fn may_leave(number: i64, args: [u64; 6], not_for: &[Range]) -> bool {
 
 impl Trip {
     /// Nobody was even stopped.
-    const NONE: Trip = Trip {
+    pub(super) const NONE: Trip = Trip {
         arrival: Arrival::BadMoment,
         tid: 0,
         stopped: Duration::ZERO,
@@ -115,6 +133,11 @@ impl Tracer {
     /// Sends a thread to the job that lies in the agent's memory.
     pub(super) fn travel(&mut self, journey: &Journey) -> Result<Trip, TargetError> {
         let placed = self.agent()?.placed;
+        let seccomp = guard::Facts::of(self.pid).seccomp;
+        if seccomp && matches!(journey.who, Traveler::Blocked { .. }) {
+            // It may be away for long, and then goes on without us: its calls might be forbidden.
+            return Ok(Trip::NONE);
+        }
         wait_for_moment(self.pid, &journey.tests);
         if !holds(self.pid, &journey.tests) {
             return Ok(Trip::NONE);
@@ -126,26 +149,37 @@ impl Tracer {
             journey.who.allows(sleeper.tid) && journey.who.allows_in(sleeper.call.as_ref())
         });
         order.extend(sleeper);
-        let seccomp = guard::Facts::of(self.pid).seccomp;
+        let room = match journey.who {
+            Traveler::Anyone => ROOM,
+            Traveler::Blocked { .. } => ROOM_FOR_CALLS,
+        };
         let (pid, events) = (self.pid, &self.events);
         let mut stop = Stop::new(pid, survey, &mut self.late, events, STOP_LIMIT);
         let able = stop.stop_first_of(&order, |held| {
             let regs = held.regs.as_ref();
-            regs.is_some_and(|regs| journey.who.allows_with(regs)) && inject::can_be_led(pid, held)
+            regs.is_some_and(|regs| {
+                journey.who.allows_with(regs) && has_room(pid, held.tid, regs.rsp, room)
+            }) && inject::can_be_led(pid, held)
         })?;
         let (arrival, tid) = match able {
             None => (Arrival::Nobody, 0),
             Some(_) if !holds(pid, &journey.tests) => (Arrival::BadMoment, 0),
             Some(at) => {
-                let held = &mut stop.held[at];
+                let Stop { held, late, .. } = &mut stop;
+                let held = &mut held[at];
                 let tid = held.tid;
                 let mut way = Way {
                     pid,
                     tid,
                     events,
-                    signal: None,
+                    late,
+                    again: None,
                 };
-                (way.go(held, placed, journey, seccomp)?, tid)
+                let arrival = way.go(held, placed, journey, seccomp);
+                if let Some(signal) = way.again {
+                    os::signal_thread(pid, tid, signal);
+                }
+                (arrival?, tid)
             }
         };
         let stopped = stop.let_go();
@@ -181,13 +215,22 @@ fn candidates(pid: i32, who: &Traveler, survey: &Survey) -> Result<Vec<i32>, Tar
     Ok(found.into_iter().map(|(_, _, tid)| tid).collect())
 }
 
+/// Whether a thread has so many bytes of stack left. That of the first one grows by itself; others
+/// end at a page that cannot be read.
+fn has_room(pid: i32, tid: i32, stack: u64, room: u64) -> bool {
+    tid == pid || os::can_read_pages(pid, stack.saturating_sub(room), stack)
+}
+
 /// A thread on its way.
 struct Way<'a> {
     pid: i32,
     tid: i32,
     events: &'a File,
-    /// A signal that turned up and has to be handed on.
-    signal: Option<i32>,
+    /// Threads that stop only now, and have to be let go.
+    late: &'a mut Late,
+    /// A signal that turned up where it could not be let through: a SIGSTOP, since others are
+    /// blocked. It is sent again.
+    again: Option<i32>,
 }
 
 impl Way<'_> {
@@ -201,7 +244,15 @@ impl Way<'_> {
         let Some(regs) = held.regs else {
             return Ok(Arrival::Nobody);
         };
-        let excursion = self.excursion(&regs, held, placed)?;
+        let pid = self.pid;
+        let gone = |_| TargetError::Exited(pid);
+        let mask = ptrace::signal_mask(self.tid).map_err(gone)?;
+        let vectors = ptrace::vector_registers(self.tid)
+            .map_err(|e| TargetError::io("reading a thread's vector registers", &e))?;
+        let excursion = Excursion {
+            signals: mask,
+            ..self.excursion(&regs, held, placed)?
+        };
         os::write_words(self.pid, placed.data.start, &excursion.words())
             .map_err(|_| TargetError::Exited(self.pid))?;
         if seccomp {
@@ -219,9 +270,9 @@ impl Way<'_> {
             ..regs
         };
         // From here on the thread finds its way back without us, too.
-        let pid = self.pid;
-        let gone = |_| TargetError::Exited(pid);
         ptrace::set_registers(self.tid, &start).map_err(gone)?;
+        let through = LET_THROUGH.iter().fold(0, |set, s| set | 1 << (s - 1));
+        ptrace::set_signal_mask(self.tid, !through | mask).map_err(gone)?;
         ptrace::resume(self.tid).map_err(gone)?;
         let arrived = self.wait_for_arrival(placed, journey.limit)?;
         let there = self.catch()?;
@@ -236,13 +287,11 @@ impl Way<'_> {
                 false => Arrival::Overdue,
             });
         }
+        ptrace::set_vector_registers(self.tid, &vectors).map_err(gone)?;
         ptrace::set_registers(self.tid, &regs).map_err(gone)?;
-        ptrace::set_signal_mask(self.tid, now.signals).map_err(gone)?;
+        ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
         if seccomp {
             ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
-        }
-        if let Some(signal) = self.signal {
-            held.event = Some(Event::Signal(signal));
         }
         Ok(Arrival::Done)
     }
@@ -298,6 +347,7 @@ impl Way<'_> {
             if deadline.over() {
                 return Ok(false);
             }
+            self.late.let_go(self.pid);
             wait_for_child(self.events, LOOK);
         }
     }
@@ -307,7 +357,11 @@ impl Way<'_> {
         match event {
             Event::Ended => return Err(TargetError::Exited(self.pid)),
             Event::Execed => return Err(TargetError::Execed(self.pid)),
-            Event::Signal(signal) => self.signal = Some(signal),
+            Event::Signal(signal) if LET_THROUGH.contains(&signal) => {
+                let gone = |_| TargetError::Exited(self.pid);
+                return ptrace::resume_with(self.tid, signal).map_err(gone);
+            }
+            Event::Signal(signal) => self.again = Some(signal),
             Event::Stopped { .. } | Event::Syscall | Event::Cloned => {}
         }
         ptrace::resume(self.tid).map_err(|_| TargetError::Exited(self.pid))

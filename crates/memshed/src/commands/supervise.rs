@@ -49,7 +49,6 @@ pub fn run(
             supervisor.tell(&ReleaseEvent::Ended)?;
             break;
         }
-        next += every;
         looks += 1;
         let Some(event) = supervisor.look()? else {
             supervisor.tell(&ReleaseEvent::Ended)?;
@@ -58,6 +57,8 @@ pub fn run(
         if !supervisor.tell(&event)? {
             break;
         }
+        // After a look that took long, the next one does not come without a pause.
+        next = (next + every).max(Instant::now() + SHORTEST);
     }
     Ok(Status::Fine)
 }

@@ -50,6 +50,14 @@ pub fn account(target: &Target, wanted: &Wanted) -> Result<Account, LookError> {
         let residency = residency(target, &allocator.ranges())?;
         plans.push(allocator.plan(&python, &live, &residency, wanted.hard || wanted.undo));
     }
+    let status = target.process.status();
+    if status.is_ok_and(|status| status.seccomp != 0) {
+        notes.push(
+            "it is under seccomp: pools give back what they can at a moment when no thread holds \
+             the GIL; what takes longer than that moment is not asked of it"
+                .to_owned(),
+        );
+    }
     if allocators.is_empty() {
         notes.push("its objects do not come from pymalloc".to_owned());
     }

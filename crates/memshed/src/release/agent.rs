@@ -8,7 +8,7 @@ use memshed_agent::abi::{Call, Job, kind, status};
 use memshed_agent::entries;
 use memshed_cpython::{Allocator, Gil, PendingCall};
 use memshed_report::ReleaseView;
-use memshed_target::{Agent, Arrival, Journey, Range, RemoteAddr, Traveler, WordTest};
+use memshed_target::{Agent, Arrival, Journey, Range, RemoteAddr, Traveler, Trip, WordTest};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -75,6 +75,8 @@ pub struct Inside<'a> {
     pub functions: &'a HashMap<String, RemoteAddr>,
     /// Whether a job has not ended: then nothing may be written to the agent's memory any more.
     left: Cell<bool>,
+    /// The longest stop of attempts that came to nothing, until it is told.
+    in_vain: Cell<Duration>,
 }
 
 impl<'a> Inside<'a> {
@@ -91,11 +93,13 @@ impl<'a> Inside<'a> {
             agent,
             functions,
             left: Cell::new(false),
+            in_vain: Cell::default(),
         })
     }
 
     /// Takes it out again.
     pub fn unload(self, view: &mut ReleaseView) -> Result<(), LookError> {
+        view.note_stop(self.in_vain.take(), Duration::ZERO);
         let gone = self.agent.unload();
         if !gone.map_err(|error| self.target.error(error))? {
             view.notes.push(
@@ -116,6 +120,14 @@ impl Inside<'_> {
     /// Whether the process is still at a job, so that it cannot be given another.
     pub fn is_left_to_it(&self) -> bool {
         self.left.get()
+    }
+
+    /// Sends a thread. What came of it; the longest stop so far is told with what succeeds.
+    fn travel(&self, journey: Journey) -> Result<Trip, LookError> {
+        let trip = self.agent.travel(journey);
+        let trip = trip.map_err(|error| self.target.error(error))?;
+        self.in_vain.set(self.in_vain.get().max(trip.stopped));
+        Ok(trip)
     }
 
     fn overdue(&self, what: &str) -> Undone {
@@ -175,6 +187,10 @@ impl Inside<'_> {
 
     /// By a thread that is sent while nobody holds the GIL.
     fn while_free(&self, gil: Gil, job: &mut Job) -> Result<Option<Done>, Undone> {
+        if !self.target.has_glibc {
+            // The GIL's mutex is taken as glibc's are.
+            return Ok(None);
+        }
         for _ in 0..ATTEMPTS {
             job.gil_locked = gil.locked.0;
             job.gil_mutex = gil.mutex.0;
@@ -189,14 +205,13 @@ impl Inside<'_> {
                 ],
                 limit: SHORT,
             };
-            let trip = self.agent.travel(journey);
-            let trip = trip.map_err(|error| self.target.error(error))?;
+            let trip = self.travel(journey)?;
             if trip.arrival == Arrival::Done {
                 let after = self.job(JOB)?;
                 if after.status() != status::BUSY {
                     *job = after;
                     let took = Duration::from_nanos(job.took_ns);
-                    let stopped = trip.stopped;
+                    let stopped = self.in_vain.take();
                     return Ok(Some(Done { stopped, took }));
                 }
             } else if trip.arrival == Arrival::Overdue {
@@ -232,14 +247,16 @@ impl Inside<'_> {
             tests: Vec::new(),
             limit,
         };
-        let trip = self.agent.travel(journey);
-        let trip = trip.map_err(|error| self.target.error(error))?;
+        let before = self.in_vain.get();
+        let trip = self.travel(journey)?;
         match trip.arrival {
             Arrival::Done => {
                 *job = self.job(INNER_JOB)?;
-                // Others wait only while it has the GIL.
+                // It has waited for the GIL as it would have on its return from its call; others
+                // wait only while it has the GIL.
                 let took = Duration::from_nanos(job.took_ns);
-                let stopped = took;
+                self.in_vain.take();
+                let stopped = before.max(took);
                 Ok(Some(Done { stopped, took }))
             }
             Arrival::Overdue => Err(self.overdue("a thread that waits for the GIL")),
@@ -269,7 +286,7 @@ impl Inside<'_> {
             };
             let trip = self.agent.poke(pokes);
             let trip = trip.map_err(|error| self.target.error(error))?;
-            stopped = stopped.max(trip.stopped);
+            stopped = stopped.max(trip.stopped).max(self.in_vain.take());
             if trip.arrival != Arrival::Done {
                 continue;
             }
@@ -323,13 +340,12 @@ impl Inside<'_> {
                 tests: free.clone(),
                 limit,
             };
-            let trip = self.agent.travel(journey);
-            let trip = trip.map_err(|error| self.target.error(error))?;
+            let trip = self.travel(journey)?;
             match trip.arrival {
                 Arrival::Done => {
                     let job = self.job(JOB)?;
                     let took = Duration::from_nanos(job.took_ns);
-                    let stopped = trip.stopped;
+                    let stopped = self.in_vain.take();
                     return Ok(Done { stopped, took });
                 }
                 Arrival::Overdue => return Err(self.overdue("a call within it")),

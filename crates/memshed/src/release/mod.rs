@@ -48,6 +48,8 @@ pub struct Target {
     process: Process,
     program: Program,
     session: Session,
+    /// Whether its locks are those of glibc.
+    has_glibc: bool,
 }
 
 impl Target {
@@ -57,11 +59,18 @@ impl Target {
         let program = open::program(&process)?;
         let session = Session::start(&process, SessionOptions::default())
             .map_err(|error| open::target_error(pid, error))?;
+        let mappings = process.mappings();
+        let mappings = mappings.map_err(|error| open::target_error(pid, error))?;
+        let has_glibc = mappings.iter().any(|mapping| {
+            let file = mapping.file_path().rsplit('/').next().unwrap_or("");
+            file.starts_with("libc.so.6") || file.starts_with("libc-2.")
+        });
         Ok(Target {
             pid,
             process,
             program,
             session,
+            has_glibc,
         })
     }
 

@@ -83,7 +83,13 @@ fn job(
 
 /// Says what came of it.
 fn tell(job: &Job, view: &mut ReleaseView) {
-    let [tops, free, used, retired, undone] = job.shed.released;
+    let [mut tops, mut free, mut used, mut retired, undone] = job.shed.released;
+    // What the kernel refused has been counted when it was asked for.
+    let mut refused = job.shed.refused_bytes;
+    for step in [&mut retired, &mut used, &mut free, &mut tops] {
+        let less = refused.min(*step);
+        (*step, refused) = (*step - less, refused - less);
+    }
     view.add(StepName::FreePools, tops + free);
     view.add(StepName::UsedPools, used);
     view.add(StepName::RetirePools, retired);

@@ -26,7 +26,7 @@ pub struct Setting {
 /// What is done inside Python.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Python {
-    /// `gc.set_threshold`, at the start.
+    /// `gc.set_threshold`, at the start; with `freeze`, that of the youngest once start-up is over.
     pub thresholds: Option<[u32; 3]>,
     /// `gc.freeze`, once start-up is over.
     pub freeze: bool,

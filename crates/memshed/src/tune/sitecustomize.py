@@ -32,7 +32,11 @@ def _begin():
 
     def record():
         path = os.path.join(folder, "%d-%d" % (os.getpid(), time.monotonic_ns()))
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError:
+            # It has become another user, or cannot see the folder any more: nobody reads this.
+            return memoryview(bytearray(128)).cast("d")
         try:
             os.ftruncate(file, 128)
             shared = memoryview(mmap.mmap(file, 128)).cast("d")
@@ -82,6 +86,8 @@ def _begin():
         nonlocal freezes
         freezes = False
         gc.freeze()
+        if thresholds:
+            gc.set_threshold(*thresholds)
         shared[4] = time.monotonic() - began
 
     def watch(phase, info):
@@ -125,7 +131,11 @@ def _begin():
     gc.callbacks.append(watch)
     os.register_at_fork(before=forking, after_in_child=forked)
     atexit.register(ended)
-    if thresholds:
+    if thresholds and freezes:
+        # The youngest objects are collected as often as before, so that it is noticed soon when
+        # start-up is over.
+        gc.set_threshold(gc.get_threshold()[0], *thresholds[1:])
+    elif thresholds:
         gc.set_threshold(*thresholds)
 
 

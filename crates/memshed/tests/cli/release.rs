@@ -1,8 +1,12 @@
 //! Giving memory back, by programs that run.
 
 use crate::support::{Running, WAITS, python, run};
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 /// Objects of which few stay; says for each line it reads whether they are what they were.
 const PROGRAM: &str = r#"
@@ -28,6 +32,41 @@ else:
     read()
 "#;
 
+/// Computes, without the GIL, in vector registers; says how often the result was wrong.
+const COMPUTES: &str = r#"
+import gc, hashlib, select, sys
+made = [[str(i), (i, float(i))] for i in range(150_000)]
+kept = made[::501]
+del made
+gc.collect()
+data = bytes(range(256)) * 65536
+truth = hashlib.sha256(data).digest()
+print("ready", flush=True)
+wrong = turns = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    wrong += hashlib.sha256(data).digest() != truth
+    turns += 1
+print(wrong, turns, flush=True)
+"#;
+
+/// Computes, and says for each signal that it has had it.
+const HEEDS: &str = r#"
+import gc, hashlib, os, signal
+made = [[str(i), (i, float(i))] for i in range(150_000)]
+kept = made[::501]
+del made
+gc.collect()
+data = bytes(range(256)) * 4096
+came = []
+signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+print("ready", flush=True)
+while True:
+    hashlib.sha256(data).digest()
+    if came:
+        came.pop()
+        os.write(1, b"had\n")
+"#;
+
 struct Program {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -35,8 +74,11 @@ struct Program {
 
 impl Program {
     fn start(python: &std::path::Path, how: &str) -> Program {
-        let mut child = Command::new(python)
-            .args(["-c", PROGRAM, how])
+        Program::run(Command::new(python).args(["-c", PROGRAM, how]))
+    }
+
+    fn run(command: &mut Command) -> Program {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -49,7 +91,8 @@ impl Program {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("a line");
+        let read = self.output.read_line(&mut line).expect("a line");
+        assert_ne!(read, 0, "the program has ended");
         line
     }
 
@@ -106,6 +149,92 @@ fn what_was_freed_goes_and_what_was_kept_stays() {
             program.assert_same();
             program.release(&["--collect", "--caches"]);
             program.assert_same();
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_computes_meanwhile_computes_right() {
+    for python in memshed_testing::supported() {
+        let mut program = Program::run(Command::new(&python.path).args(["-c", COMPUTES]));
+        for _ in 0..4 {
+            program.release(&["--hard"]);
+            program.release(&["--undo"]);
+        }
+        let stdin = program.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin).expect("it reads");
+        let line = program.line();
+        assert!(line.starts_with("0 "), "{}: {line}", python.label);
+        assert_ne!(line, "0 0\n", "{}", python.label);
+    }
+}
+
+#[test]
+fn no_signal_is_lost() {
+    for python in memshed_testing::supported() {
+        let mut program = Program::run(Command::new(&python.path).args(["-c", HEEDS]));
+        let pid = Pid::from_child(&program.child);
+        let over = AtomicBool::new(false);
+        let releases = || {
+            while !over.load(Ordering::Relaxed) {
+                for how in ["--hard", "--undo"] {
+                    run(&["release", &pid.to_string(), how]);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let releasing = scope.spawn(releases);
+            let (answer, answers) = channel();
+            let output = &mut program.output;
+            scope.spawn(move || {
+                for line in output.lines().map_while(Result::ok) {
+                    let _ = answer.send(line);
+                }
+            });
+            let mut had = 0;
+            for _ in 0..400 {
+                kill_process(pid, Signal::USR1).expect("the program runs");
+                had += u32::from(answers.recv_timeout(Duration::from_secs(5)).is_ok());
+            }
+            over.store(true, Ordering::Relaxed);
+            releasing.join().expect("releases go well");
+            kill_process(pid, Signal::KILL).expect("the program runs");
+            assert_eq!(had, 400, "{}", python.label);
+        });
+    }
+}
+
+#[test]
+fn allocators_in_malloc_s_place_give_back_by_their_own_function() {
+    let Some(python) = python() else { return };
+    let libraries = [
+        "libjemalloc.so.2",
+        "libmimalloc.so.2",
+        "libtcmalloc_minimal.so.4",
+    ];
+    for library in libraries {
+        let folders = ["/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+        let mut paths = folders.iter().map(|folder| format!("{folder}/{library}"));
+        let Some(path) = paths.find(|path| std::path::Path::new(path).exists()) else {
+            eprintln!("SKIPPED: {library} is not installed");
+            continue;
+        };
+        for how in ["idle", "busy"] {
+            let mut program = Program::run(
+                Command::new(&python)
+                    .args(["-c", PROGRAM, how])
+                    .env("PYTHONMALLOC", "malloc")
+                    .env("LD_PRELOAD", &path),
+            );
+            let done = program.release(&[]);
+            program.assert_same();
+            let steps = done["steps"].as_array().expect("steps");
+            let malloc = steps.iter().find(|step| step["name"] == "malloc");
+            let malloc = malloc.unwrap_or_else(|| panic!("{library}, {how}: {done:#}"));
+            assert!(
+                malloc["took_ms"].as_f64() > Some(0.0),
+                "{library}, {how}: {done:#}"
+            );
         }
     }
 }
