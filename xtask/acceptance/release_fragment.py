@@ -3,11 +3,15 @@
 check  whether what it kept is what it was
 burst  makes 3 M objects more, and says how many seconds of processor time that took
 trim   calls malloc_trim itself
-rss    says how many kB are resident"""
+rss    says how many kB are resident
+collect  has the collector run
+watch  starts a thread that wakes up every millisecond
+gap    says how many milliseconds later than that it woke up at most, since it was last asked"""
 import ctypes
 import gc
 import hashlib
 import sys
+import threading
 import time
 
 
@@ -28,6 +32,28 @@ def digest(objects):
 def rss():
     with open("/proc/self/smaps_rollup") as rollup:
         return next(int(line.split()[1]) for line in rollup if line.startswith("Rss:"))
+
+
+class Watch(threading.Thread):
+    EVERY = 0.001
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.longest = 0.0
+
+    def run(self):
+        last = time.perf_counter()
+        while True:
+            time.sleep(self.EVERY)
+            now = time.perf_counter()
+            self.longest = max(self.longest, now - last - self.EVERY)
+            last = now
+
+    def gap(self):
+        # One more wake-up, so that what is still going on counts.
+        time.sleep(10 * self.EVERY)
+        longest, self.longest = self.longest, 0.0
+        return longest * 1000
 
 
 size = int(sys.argv[1])
@@ -53,3 +79,12 @@ for line in sys.stdin:
         print("trimmed", rss(), flush=True)
     elif word == "rss":
         print("rss", rss(), flush=True)
+    elif word == "collect":
+        gc.collect()
+        print("collected", flush=True)
+    elif word == "watch":
+        watch = Watch()
+        watch.start()
+        print("watching", flush=True)
+    elif word == "gap":
+        print("gap", watch.gap(), flush=True)

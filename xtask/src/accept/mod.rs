@@ -4,7 +4,7 @@
 //! own words (what Python code inside the target reports of itself), never memshed.
 
 mod after_effects;
-mod answers;
+pub mod answers;
 mod bad_input;
 mod builds;
 mod busy;
@@ -20,7 +20,7 @@ mod objects;
 mod pools;
 mod real;
 mod refused;
-mod release;
+pub mod release;
 mod see;
 mod speed;
 mod stop;

@@ -1,43 +1,32 @@
-//! `cargo xtask bench`: memshed side by side with its peers, on the heap of
-//! `benches/workloads/heap.py`. What counts is how long the program stands still and how much
-//! memory the look takes inside it; memshed's own time and memory, spent elsewhere, are told too.
+//! A look at the heap of `benches/workloads/heap.py`. What counts is how long the program stands
+//! still and how much memory the look takes inside it; memshed's own time and memory, spent
+//! elsewhere, are told too.
 
+use super::Args;
 use crate::accept::child::Target;
 use crate::accept::ground::Ground;
 use crate::accept::look::{self, median};
 use crate::accept::{venv, watch::watch};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
-
-/// Arguments of `cargo xtask bench`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// How many objects the heap has; may be given several times.
-    #[arg(long = "objects", value_name = "N", default_values_t = [1_000_000, 5_000_000])]
-    objects: Vec<usize>,
-    /// The interpreter's version, such as 3.12.
-    #[arg(long, default_value = "3.12")]
-    python: String,
-    /// How often each tool looks; medians are told.
-    #[arg(long, default_value_t = 3)]
-    times: usize,
-}
 
 const PEERS: [&str; 5] = ["guppy3", "pympler", "objgraph", "gc.collect()", "fork()"];
 
-/// Runs the verb.
-pub fn run(args: Args) -> Result<ExitCode> {
-    let ground = Ground::prepare(false, std::slice::from_ref(&args.python))?;
-    let base = ground.one_python();
-    let python = venv::python(&ground, base, "peers", &["guppy3", "pympler", "objgraph"])?;
+/// Prints the table.
+pub(super) fn compare(ground: &Ground, args: &Args) -> Result<()> {
+    let python = venv::python(
+        ground,
+        ground.one_python(),
+        "peers",
+        &["guppy3", "pympler", "objgraph"],
+    )?;
     let workloads = ground
         .root
         .join("benches/workloads")
         .to_string_lossy()
         .into_owned();
-    println!("Python {}; medians of {}", base.label(), args.times);
     println!(
         "| objects | tool | program stands still, s | extra memory inside it, MB | outside: wall s, CPU s, MB |"
     );
@@ -45,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for &objects in &args.objects {
         println!(
             "{}",
-            memshed(&ground, &python, &workloads, objects, args.times)?
+            memshed(ground, &python, &workloads, objects, args.times)?
         );
         for tool in PEERS {
             let (mut seconds, mut extra) = (Vec::new(), Vec::new());
@@ -71,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             );
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn memshed(

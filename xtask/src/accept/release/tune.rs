@@ -1,5 +1,5 @@
 //! Row "tune": whether `memshed tune` finds the setting that makes a service with a large heap
-//! faster, says that there is little to gain where there is, and tells a program that nothing helps
+//! faster, doesn't say that there is much to gain where there is not, and tells a program that nothing helps
 //! from one that something does, run after run.
 
 use crate::accept::ground::Ground;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 const FINDS: &str =
     "recommends a setting of the collector, 1.6 times as fast or more, start included";
-const LITTLE: &str = "says that there is little to gain, or nothing";
+const LITTLE: &str = "says that there is little to gain, or something, but not much";
 const CONTROL: &str = "a program that no setting helps is told as such, every time";
 /// The collector of these spends half of the service's time; later ones run far less often.
 const SLOW: [(u32, u32); 2] = [(3, 11), (3, 12)];
