@@ -16,7 +16,11 @@ use memshed_target::{
     Mirror, Pokes, Process, RemoteAddr, Session, SessionOptions, TargetError, elf,
 };
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often something is read of a process that changes meanwhile, and how long after one another.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What is to be done.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +101,19 @@ impl Target {
         Ok((python, live))
     }
 
+    /// Reads something of the process while it runs, again if what was read did not fit together.
+    fn read<T>(&self, read: impl Fn() -> Result<T, LookError>) -> Result<T, LookError> {
+        let mut tries = 1..ATTEMPTS;
+        loop {
+            match read() {
+                Err(_) if self.process.is_alive() && tries.next().is_some() => {
+                    std::thread::sleep(PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Resident bytes now.
     fn resident(&self) -> Result<u64, LookError> {
         let memory = self.process.memory_use();
@@ -105,6 +122,10 @@ impl Target {
 
     /// The threads that the interpreter knows, by our numbers.
     fn python_threads(&self) -> Result<Vec<i32>, LookError> {
+        self.read(|| self.python_threads_now())
+    }
+
+    fn python_threads_now(&self) -> Result<Vec<i32>, LookError> {
         let (python, live) = self.python()?;
         let threads = self.process.threads();
         let first = threads
@@ -124,9 +145,11 @@ impl Target {
         allocator: &Allocator,
         call: &PendingCall,
     ) -> Result<Option<Pokes>, LookError> {
-        let (python, live) = self.python()?;
-        let pokes = python.pending_call(&live, allocator, call);
-        pokes.map_err(|error| self.walk_error(error))
+        self.read(|| {
+            let (python, live) = self.python()?;
+            let pokes = python.pending_call(&live, allocator, call);
+            pokes.map_err(|error| self.walk_error(error))
+        })
     }
 
     /// Functions of the process by name, from the file that holds the interpreter, and from any.
@@ -163,37 +186,38 @@ pub fn release(
 ) -> Result<ReleaseView, LookError> {
     let started = Instant::now();
     progress.stage("looking at what it holds");
-    let mut account = account::account(target, wanted)?;
-    let mut view = ReleaseView::new(target.pid, account.summary());
+    let account = || target.read(|| account::account(target, wanted));
+    let mut held = account()?;
+    let mut view = ReleaseView::new(target.pid, held.summary());
     view.dry_run = wanted.dry_run;
-    view.notes.extend(account.notes.iter().cloned());
-    view.steps = account.steps(wanted);
+    view.notes.extend(held.notes.iter().cloned());
+    view.steps = held.steps(wanted);
     let worth_it = wanted.runs_python() || view.releasable_bytes() >= wanted.least;
     if !wanted.dry_run && worth_it && view.steps.iter().any(ReleaseStep::is_due) {
         let functions = target.functions()?;
         if wanted.runs_python() {
             progress.stage("running Python code in it");
             let inside = Inside::load(target, &functions, 0)?;
-            code::run(&inside, &account, wanted, &mut view)?;
+            code::run(&inside, &held, wanted, &mut view)?;
             inside.unload(&mut view)?;
             // There is more to give now.
-            account = account::account(target, wanted)?;
-            view.expect(account.steps(wanted));
+            held = account()?;
+            view.expect(held.steps(wanted));
         }
         progress.stage("giving memory back");
-        let inside = Inside::load(target, &functions, account.room())?;
-        for allocator in &account.allocators {
+        let inside = Inside::load(target, &functions, held.room())?;
+        for allocator in &held.allocators {
             if inside.is_left_to_it() {
                 break;
             }
-            pymalloc::shed(&inside, &account, allocator, wanted, &mut view)?;
+            pymalloc::shed(&inside, &held, allocator, wanted, &mut view)?;
         }
         if !wanted.undo && !inside.is_left_to_it() {
-            system::trim(&inside, &account, &mut view)?;
+            system::trim(&inside, &held, &mut view)?;
         }
         inside.unload(&mut view)?;
         progress.stage("looking again");
-        let after = account::account(target, wanted)?;
+        let after = account()?;
         view.retirable_bytes = after.retirable();
         view.after = Some(after.summary());
     }
