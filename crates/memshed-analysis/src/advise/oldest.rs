@@ -48,11 +48,15 @@ impl Oldest {
                 oldest.seen += 1;
                 oldest.asked += u64::from(pending < total / WAITS);
             }
-            let other = ended != [0; 3] || !before.collecting;
+            // A full collection changes the counts half-way, so that those seen before it began are
+            // taken, or those that have not been changed since.
             if !now.collecting {
                 at_start = None;
-            } else if other {
-                at_start = Some(is);
+            } else if ended != [0; 3] {
+                let unchanged = is.pending >= was.pending && is.total == was.total;
+                at_start = unchanged.then_some(is);
+            } else if !before.collecting {
+                at_start = Some(was);
             }
         }
         Some(oldest)

@@ -39,7 +39,7 @@ impl Facts {
             anonymous: kilobytes(field(&status, "RssAnon:")),
             page_tables: kilobytes(field(&status, "VmPTE:")),
             data: kilobytes(field(&status, "VmData:")),
-            seccomp: field(&status, "Seccomp:") != "0",
+            seccomp: field(&status, "Seccomp:") != "0" || any_thread_under_seccomp(pid),
             // Refused to those who are under seccomp themselves (ptrace(2)).
             may_suspend_seccomp: capabilities & CAP_SYS_ADMIN != 0
                 && field(&own, "Seccomp:") == "0",
@@ -58,6 +58,16 @@ impl Facts {
         };
         Duration::from_micros(500) + Duration::from_secs_f64(self.anonymous as f64 * per_byte)
     }
+}
+
+/// Each thread has filters of its own (seccomp(2)), which its first one need not have.
+fn any_thread_under_seccomp(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.any(|thread| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        !matches!(field(&status, "Seccomp:"), "0" | "")
+    })
 }
 
 /// Decides on a method, or says why the one asked for cannot be had.

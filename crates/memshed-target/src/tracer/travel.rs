@@ -7,7 +7,7 @@
 
 use super::agent::JOB;
 use super::calls::{self, Call};
-use super::freeze::{holds, wait_for_moment};
+use super::freeze::{holds, read_maps, wait_for_moment};
 use super::guard;
 use super::home;
 use super::inject;
@@ -17,6 +17,7 @@ use super::sleepers::Sleeper;
 use super::stop::{self, Held, Late, Stop, wait_for_child};
 use super::survey::{self, Survey};
 use crate::error::TargetError;
+use crate::maps::Mapping;
 use crate::memory::{Range, RemoteAddr};
 use crate::os::{self, Deadline};
 use crate::protocol::{Arrival, Journey, Placed, Traveler, Trip};
@@ -54,6 +55,8 @@ const LET_THROUGH: [i32; 7] = [
     libc::SIGSYS,
     SIGSETXID,
 ];
+/// A thread under seccomp is waited for so long, at least.
+const LIMIT_UNDER_SECCOMP: Duration = Duration::from_secs(60);
 /// Interrupts enabled, and nothing else set.
 const PLAIN_FLAGS: u64 = 0x202;
 
@@ -149,6 +152,7 @@ impl Tracer {
             journey.who.allows(sleeper.tid) && journey.who.allows_in(sleeper.call.as_ref())
         });
         order.extend(sleeper);
+        let maps = read_maps(self.pid)?;
         let room = match journey.who {
             Traveler::Anyone => ROOM,
             Traveler::Blocked { .. } => ROOM_FOR_CALLS,
@@ -158,7 +162,7 @@ impl Tracer {
         let able = stop.stop_first_of(&order, |held| {
             let regs = held.regs.as_ref();
             regs.is_some_and(|regs| {
-                journey.who.allows_with(regs) && has_room(pid, held.tid, regs.rsp, room)
+                journey.who.allows_with(regs) && has_room(pid, &maps, regs, room)
             }) && inject::can_be_led(pid, held)
         })?;
         let (arrival, tid) = match able {
@@ -173,13 +177,9 @@ impl Tracer {
                     tid,
                     events,
                     late,
-                    again: None,
+                    disturbed: false,
                 };
-                let arrival = way.go(held, placed, journey, seccomp);
-                if let Some(signal) = way.again {
-                    os::signal_thread(pid, tid, signal);
-                }
-                (arrival?, tid)
+                (way.go(held, placed, journey, seccomp)?, tid)
             }
         };
         let stopped = stop.let_go();
@@ -215,10 +215,18 @@ fn candidates(pid: i32, who: &Traveler, survey: &Survey) -> Result<Vec<i32>, Tar
     Ok(found.into_iter().map(|(_, _, tid)| tid).collect())
 }
 
-/// Whether a thread has so many bytes of stack left. That of the first one grows by itself; others
-/// end at a page that cannot be read.
-fn has_room(pid: i32, tid: i32, stack: u64, room: u64) -> bool {
-    tid == pid || os::can_read_pages(pid, stack.saturating_sub(room), stack)
+/// Whether a thread has so many bytes of stack left. That of the first one grows by itself. The C
+/// library keeps its own data on a thread in the same mapping as the stack, which ends at a page that
+/// cannot be read; a stack that is elsewhere is of a kind that may be small (a goroutine's, a fibre's,
+/// sigaltstack(2)).
+fn has_room(pid: i32, maps: &[Mapping], regs: &Registers, room: u64) -> bool {
+    let stack = RemoteAddr(regs.rsp);
+    let mapping = maps.iter().find(|mapping| mapping.range().contains(stack));
+    mapping.is_some_and(|mapping| {
+        let own = mapping.range().contains(RemoteAddr(regs.fs_base));
+        let start = regs.rsp.saturating_sub(room);
+        mapping.path == "[stack]" || own && os::can_read_pages(pid, start, regs.rsp)
+    })
 }
 
 /// A thread on its way.
@@ -228,9 +236,8 @@ struct Way<'a> {
     events: &'a File,
     /// Threads that stop only now, and have to be let go.
     late: &'a mut Late,
-    /// A signal that turned up where it could not be let through: a SIGSTOP, since others are
-    /// blocked. It is sent again.
-    again: Option<i32>,
+    /// Whether anything has stopped it on the way.
+    disturbed: bool,
 }
 
 impl Way<'_> {
@@ -273,27 +280,52 @@ impl Way<'_> {
         ptrace::set_registers(self.tid, &start).map_err(gone)?;
         let through = LET_THROUGH.iter().fold(0, |set, s| set | 1 << (s - 1));
         ptrace::set_signal_mask(self.tid, !through | mask).map_err(gone)?;
+        // Until it has been stopped again it is neither held nor known: should anything fail here, it
+        // is let go as soon as it stops.
+        (held.event, held.regs) = (None, None);
         ptrace::resume(self.tid).map_err(gone)?;
-        let arrived = self.wait_for_arrival(placed, journey.limit)?;
+        let limit = match seccomp {
+            // It must not go on without us.
+            true => journey.limit.max(LIMIT_UNDER_SECCOMP),
+            false => journey.limit,
+        };
+        let arrived = self.wait_for_arrival(placed, limit)?;
         let there = self.catch()?;
+        held.event = Some(Event::Stopped { group: false });
         let now = self.read_excursion(placed)?;
         let left = now.left.load(Ordering::Acquire) != 0;
         if !arrived || left || !there {
-            // It is under way by itself, and is let go as it is.
-            held.regs = None;
-            held.event = Some(Event::Stopped { group: false });
+            // It is under way by itself, and is let go as it is now.
+            held.regs = ptrace::registers(self.tid).ok();
             return Ok(match arrived {
                 true => Arrival::Done,
                 false => Arrival::Overdue,
             });
         }
         ptrace::set_vector_registers(self.tid, &vectors).map_err(gone)?;
+        let regs = self.undisturbed(regs);
         ptrace::set_registers(self.tid, &regs).map_err(gone)?;
         ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
+        held.regs = Some(regs);
         if seccomp {
             ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
         }
         Ok(Arrival::Done)
+    }
+
+    /// The registers to go on with. What the kernel keeps to restart a call with a timeout may be
+    /// that of another call, if something has stopped the thread within its job: then its own call
+    /// ends as by a signal.
+    fn undisturbed(&self, regs: Registers) -> Registers {
+        const ERESTART_RESTARTBLOCK: i64 = -516;
+        const EINTR: i64 = -4;
+        match self.disturbed && regs.rax as i64 == ERESTART_RESTARTBLOCK {
+            true => Registers {
+                rax: EINTR as u64,
+                ..regs
+            },
+            false => regs,
+        }
     }
 
     /// What the thread needs to go back by itself.
@@ -357,14 +389,16 @@ impl Way<'_> {
         match event {
             Event::Ended => return Err(TargetError::Exited(self.pid)),
             Event::Execed => return Err(TargetError::Execed(self.pid)),
-            Event::Signal(signal) if LET_THROUGH.contains(&signal) => {
-                let gone = |_| TargetError::Exited(self.pid);
-                return ptrace::resume_with(self.tid, signal).map_err(gone);
-            }
-            Event::Signal(signal) => self.again = Some(signal),
-            Event::Stopped { .. } | Event::Syscall | Event::Cloned => {}
+            Event::Signal(_) | Event::Stopped { .. } | Event::Syscall | Event::Cloned => {}
         }
-        ptrace::resume(self.tid).map_err(|_| TargetError::Exited(self.pid))
+        self.disturbed = true;
+        // One that is not blocked has to be: it is of the program's own making, or stops all of it,
+        // which this thread joins when it is let go.
+        let signal = match event {
+            Event::Signal(signal) => signal,
+            _ => 0,
+        };
+        ptrace::resume_with(self.tid, signal).map_err(|_| TargetError::Exited(self.pid))
     }
 
     /// Stops the thread where it waits. Whether it did stop.

@@ -231,7 +231,8 @@ impl Inside<'_> {
             release: self.function("PyGILState_Release"),
             ..Call::default()
         };
-        if outer.call.ensure == 0 || outer.call.release == 0 {
+        // Signals by which another C library has all threads change their user are not known.
+        if outer.call.ensure == 0 || outer.call.release == 0 || !self.target.has_glibc {
             return Ok(None);
         }
         job.gil_locked = 0;

@@ -217,9 +217,17 @@ pub fn release(
         }
         inside.unload(&mut view)?;
         progress.stage("looking again");
-        let after = account()?;
-        view.retirable_bytes = after.retirable();
-        view.after = Some(after.summary());
+        match account() {
+            Ok(after) => {
+                view.retirable_bytes = after.retirable();
+                view.after = Some(after.summary());
+            }
+            Err(error) if target.process.is_alive() => {
+                view.notes
+                    .push(format!("what it holds now is not known: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
     }
     view.seconds = started.elapsed().as_secs_f64();
     Ok(view)

@@ -34,14 +34,14 @@ def _begin():
         path = os.path.join(folder, "%d-%d" % (os.getpid(), time.monotonic_ns()))
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError:
+            try:
+                os.ftruncate(file, 128)
+                shared = memoryview(mmap.mmap(file, 128)).cast("d")
+            finally:
+                os.close(file)
+        except Exception:
             # It has become another user, or cannot see the folder any more: nobody reads this.
             return memoryview(bytearray(128)).cast("d")
-        try:
-            os.ftruncate(file, 128)
-            shared = memoryview(mmap.mmap(file, 128)).cast("d")
-        finally:
-            os.close(file)
         shared[0] = 1.0
         if os.path.exists(os.path.join(folder, "ready")):
             shared[5] = 1.0
@@ -126,11 +126,21 @@ def _begin():
                         at = 6 if line.startswith("VmRSS") else 7
                         shared[at] = int(line.split()[1]) * 1024.0
 
+    def quietly(function):
+        # In a changed root there may be no /proc.
+        def quiet(*arguments):
+            try:
+                function(*arguments)
+            except Exception:
+                pass
+
+        return quiet
+
     import atexit
 
-    gc.callbacks.append(watch)
-    os.register_at_fork(before=forking, after_in_child=forked)
-    atexit.register(ended)
+    gc.callbacks.append(quietly(watch))
+    os.register_at_fork(before=quietly(forking), after_in_child=forked)
+    atexit.register(quietly(ended))
     if thresholds and freezes:
         # The youngest objects are collected as often as before, so that it is noticed soon when
         # start-up is over.
