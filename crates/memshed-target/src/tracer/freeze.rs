@@ -327,6 +327,8 @@ impl Tracer {
     fn reap_once(&mut self, copy: &Copy) -> Result<Duration, TargetError> {
         let facts = guard::Facts::of(self.pid);
         let instruction = self.find_syscall_instruction()?;
+        // It may have become another program since the copy was made.
+        self.way_home = None;
         let way_home = self.way_home();
         let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let limit = Duration::from_millis(200);

@@ -395,6 +395,10 @@ impl<'a> Stop<'a> {
         let (regs, slept) = (held.regs.as_ref(), held.slept());
         let prolonged = release_with(self.pid, held.tid, event, regs, slept);
         self.prolonged += u32::from(prolonged);
+        if matches!(sleepers::state(self.pid, held.tid), Some('Z' | 'X')) {
+            // Killed while it was held: nobody else can be told of its end before us.
+            self.late.0.push(held.tid);
+        }
     }
 
     fn too_slow(&self) -> TargetError {
