@@ -175,8 +175,12 @@ fn no_permission(ground: &Ground) -> Result<String> {
     Ok(said)
 }
 
-/// Every interpreter on this machine that memshed does not cover.
 fn unsupported(ground: &Ground) -> Result<String> {
+    each_unsupported(|pid| refuses_pid(ground, pid))
+}
+
+/// What is said of each interpreter on this machine that memshed does not cover, such as 3.8.
+pub fn each_unsupported(refuses: impl Fn(i32) -> Result<String>) -> Result<String> {
     let others = interpreters::unsupported();
     if others.is_empty() {
         return Err(Unmeasurable("no unsupported interpreter on this machine").into());
@@ -190,7 +194,7 @@ fn unsupported(ground: &Ground) -> Result<String> {
         ]);
         let mut target = Target::start(&mut command)?;
         target.expect("ready", Duration::from_secs(20))?;
-        let said = refuses_pid(ground, target.pid()).with_context(|| python.label())?;
+        let said = refuses(target.pid()).with_context(|| python.label())?;
         ensure!(target.alive(), "{} died of it", python.label());
         told.push(format!(
             "{}: {}",

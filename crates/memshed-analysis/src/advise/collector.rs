@@ -4,6 +4,7 @@
 //! it goes through in vain: `gc.freeze()` takes them out. What is left is predicted from how many of
 //! the old objects stayed between two looks.
 
+use super::oldest::WAITS;
 use super::{Advice, AdviceKind, CollectorCost, LEAST_TIME, Oldest, Stake};
 use crate::findings::{Confidence, Location};
 use crate::matching::matching;
@@ -17,9 +18,6 @@ const OFTEN: f64 = 1.5;
 const MENTIONED: f64 = 0.5;
 /// The part of the full collections that the program asks for, from which on it is told.
 const ASKED: f64 = 0.3;
-/// A full collection waits until the old objects have become more by one part in so many
-/// (`gc_collect_generations` in Modules/gcmodule.c; later `gc_should_collect` in Python/gc.c).
-const WAITS: f64 = 4.0;
 /// Thresholds that are advised, as `gc.set_threshold` takes them.
 const THRESHOLDS: [i64; 3] = [100_000, 50, 50];
 /// Of the young objects so many outlive their first collection, if nothing tells.
@@ -190,7 +188,7 @@ impl<'a> Model<'a> {
 
     /// Full collections that come by themselves: they are allowed, and enough objects have been added.
     fn explained(&self) -> f64 {
-        let enough = self.added() * WAITS / (self.old_objects() as f64).max(1.0);
+        let enough = self.added() * WAITS as f64 / (self.old_objects() as f64).max(1.0);
         self.allowed().min(enough)
     }
 

@@ -8,8 +8,9 @@
 use super::CollectorSample;
 use memshed_heap::LongLived;
 
-/// See `gc_collect_generations`.
-const WAITS: i64 = 4;
+/// A full collection waits until the old objects have become more by one part in so many
+/// (`gc_collect_generations` in Modules/gcmodule.c; later `gc_should_collect` in Python/gc.c).
+pub(super) const WAITS: i64 = 4;
 
 /// The oldest generation in a stretch of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,9 +15,11 @@ use super::ptrace::Registers;
 use crate::os;
 use std::time::Duration;
 
-const EINTR: i64 = -4;
-/// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h).
-const RESTARTS: [i64; 4] = [-512, -513, -514, -516];
+pub(super) const EINTR: i64 = -4;
+/// The kernel itself keeps what is left of the call (include/linux/errno.h).
+const ERESTART_RESTARTBLOCK: i64 = -516;
+/// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND and the former.
+const RESTARTS: [i64; 4] = [-512, -513, -514, ERESTART_RESTARTBLOCK];
 /// The code segment of 64-bit programs (arch/x86/include/asm/segment.h, __USER_CS).
 const USER_CS: u64 = 0x33;
 /// The `syscall` instruction.
@@ -90,6 +92,11 @@ pub(super) fn is_64_bit(regs: &Registers) -> bool {
 /// Whether the thread was stopped within a system call that the kernel itself restarts.
 pub(super) fn will_restart(regs: &Registers) -> bool {
     in_call(regs) && RESTARTS.contains(&(regs.rax as i64))
+}
+
+/// Whether the thread was stopped within a system call that goes on by restart_syscall(2).
+pub(super) fn restarts_by_block(regs: &Registers) -> bool {
+    in_call(regs) && regs.rax as i64 == ERESTART_RESTARTBLOCK
 }
 
 /// Whether the thread was stopped on its way out of a system call.

@@ -155,11 +155,10 @@ pub(super) fn registers(
     regs: &Registers,
     slept: Option<std::time::Duration>,
 ) -> Registers {
-    const ERESTART_RESTARTBLOCK: i64 = -516;
     if calls::will_restart(regs) {
-        let rax = match regs.rax as i64 {
-            ERESTART_RESTARTBLOCK => libc::SYS_restart_syscall as u64,
-            _ => regs.orig_rax,
+        let rax = match calls::restarts_by_block(regs) {
+            true => libc::SYS_restart_syscall as u64,
+            false => regs.orig_rax,
         };
         let rip = regs.rip - SYSCALL.len() as u64;
         return Registers { rax, rip, ..*regs };

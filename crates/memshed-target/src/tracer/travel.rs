@@ -317,11 +317,9 @@ impl Way<'_> {
     /// that of another call, if something has stopped the thread within its job: then its own call
     /// ends as by a signal.
     fn undisturbed(&self, regs: Registers) -> Registers {
-        const ERESTART_RESTARTBLOCK: i64 = -516;
-        const EINTR: i64 = -4;
-        match self.disturbed && regs.rax as i64 == ERESTART_RESTARTBLOCK {
+        match self.disturbed && calls::restarts_by_block(&regs) {
             true => Registers {
-                rax: EINTR as u64,
+                rax: calls::EINTR as u64,
                 ..regs
             },
             false => regs,
@@ -386,18 +384,15 @@ impl Way<'_> {
 
     /// Lets the thread run on after something has stopped it.
     fn carry_on(&mut self, event: Event) -> Result<(), TargetError> {
-        match event {
+        let signal = match event {
             Event::Ended => return Err(TargetError::Exited(self.pid)),
             Event::Execed => return Err(TargetError::Execed(self.pid)),
-            Event::Signal(_) | Event::Stopped { .. } | Event::Syscall | Event::Cloned => {}
-        }
-        self.disturbed = true;
-        // One that is not blocked has to be: it is of the program's own making, or stops all of it,
-        // which this thread joins when it is let go.
-        let signal = match event {
+            // One that is not blocked must come through: an instruction has caused it, somebody
+            // waits for it, or it stops the whole process, and this thread when it is let go.
             Event::Signal(signal) => signal,
-            _ => 0,
+            Event::Stopped { .. } | Event::Syscall | Event::Cloned => 0,
         };
+        self.disturbed = true;
         ptrace::resume_with(self.tid, signal).map_err(|_| TargetError::Exited(self.pid))
     }
 

@@ -2,12 +2,12 @@
 //! unharmed.
 
 use super::ask::{self, ANSWER};
-use crate::accept::answers::{LIMIT, either, refusal, refused, run};
+use crate::accept::answers::{LIMIT, either, refused, run};
+use crate::accept::bad_input::each_unsupported;
 use crate::accept::child::{self, Target};
 use crate::accept::ground::Ground;
 use crate::accept::refused::stand_in;
 use crate::accept::table::Finding;
-use crate::interpreters;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -92,34 +92,18 @@ fn not_python(ground: &Ground) -> Result<String> {
     refused(&output?)
 }
 
-/// Every interpreter on this machine that memshed does not cover, such as 3.8.
 fn unsupported(ground: &Ground) -> Result<String> {
-    let mut told = Vec::new();
-    for python in interpreters::unsupported() {
-        let mut target = Target::start(Command::new(&python.path).args([
-            "-c",
-            "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.read()",
-        ]))?;
-        target.expect("ready", ANSWER)?;
-        let said = refused(&memshed(ground, target.pid())?).with_context(|| python.label())?;
-        ensure!(target.alive(), "{} died of it", python.label());
-        told.push(format!("{}: {said}", python.version));
-    }
-    ensure!(
-        !told.is_empty(),
-        "no unsupported interpreter on this machine"
-    );
-    Ok(told.join("; "))
+    each_unsupported(|pid| refused(&memshed(ground, pid)?))
 }
 
 fn free_threaded(ground: &Ground) -> Result<String> {
     let mut command = stand_in(ground, "python3.14t", "0x030e08f0", 1)?;
     let mut target = Target::start(&mut command)?;
     target.expect("ready", ANSWER)?;
-    let said = refusal(&memshed(ground, target.pid())?)?;
+    let said = refused(&memshed(ground, target.pid())?)?;
     ensure!(target.alive(), "it died of it");
     ensure!(said.contains("free-threaded build"), "{said}");
-    refused(&memshed(ground, target.pid())?)
+    Ok(said)
 }
 
 /// As in a container: only root can make one by hand.
