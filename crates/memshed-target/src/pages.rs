@@ -52,6 +52,12 @@ impl Pages {
         self.present.set(first, count);
     }
 
+    /// Marks a page as one of which nothing is known any more.
+    pub(crate) fn clear_known(&self, page: u64) {
+        self.present.clear(page);
+        self.absent.clear(page);
+    }
+
     /// Marks pages as absent.
     pub(crate) fn set_absent(&self, first: u64, count: u64) {
         self.absent.set(first, count);
@@ -113,6 +119,11 @@ impl Bits {
     #[inline]
     fn get(&self, page: u64) -> bool {
         self.word(page) >> (page % 64) & 1 == 1
+    }
+
+    fn clear(&self, page: u64) {
+        self.cell(page)
+            .fetch_and(!mask(page, page), Ordering::Release);
     }
 
     fn all(&self, first: u64, last: u64) -> bool {

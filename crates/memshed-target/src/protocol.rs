@@ -252,6 +252,8 @@ pub(crate) struct Ending {
     /// What could not be cleaned up, if anything.
     pub(crate) left_behind: Option<String>,
     pub(crate) target_ended: bool,
+    /// Whether the tracer has to stay: a thread of the target is still where it was led.
+    pub(crate) leads_back: bool,
 }
 
 /// A wish for bytes, on the copying socket.

@@ -460,8 +460,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let number: f64 = number
         .parse()
         .map_err(|_| "not a length of time, such as 50ms or 1.5s".to_string())?;
-    Duration::try_from_secs_f64(number * seconds_per_unit).map_err(|e| e.to_string())
+    let seconds = number * seconds_per_unit;
+    if seconds > LONGEST.as_secs_f64() {
+        return Err("more than a year, which is too long".to_string());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
+
+/// What a length of time may be at most: clocks can be moved by so much without overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Reads a size: `2GB`, `500 MB`, `1.5GiB`, `4096`; without a unit it is in bytes.
 pub fn parse_size(text: &str) -> Result<u64, String> {
@@ -521,7 +528,7 @@ mod tests {
         assert_eq!(parse_duration("3"), Ok(Duration::from_secs(3)));
         assert_eq!(parse_duration("2 m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_duration("300us"), Ok(Duration::from_micros(300)));
-        for wrong in ["", "ms", "5 apples", "1.2.3s", "-1s", "1e400h"] {
+        for wrong in ["", "ms", "5 apples", "1.2.3s", "-1s", "1e400h", "9000h", "99999999999999999999"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

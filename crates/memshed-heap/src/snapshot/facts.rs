@@ -252,13 +252,20 @@ fn flatten<'a>(parts: &'a [MemoryPart], level: u32, rows: &mut Vec<(u32, &'a Mem
     }
 }
 
+/// Parts of parts: the account of memory has three levels.
+const DEEPEST: u32 = 16;
+
 pub(super) fn read_memory(batch: &Batch, to: &mut Vec<MemoryPart>) -> Result<(), String> {
     let levels = batch.ints("level")?;
     let bytes = batch.longs("bytes")?;
     let counts = batch.longs("count")?;
     for (row, category) in batch.texts("category")?.enumerate() {
+        let level = unsigned_int(levels[row])?;
+        if level > DEEPEST {
+            return Err(format!("there is no level {level}"));
+        }
         let mut parts = &mut *to;
-        for _ in 0..unsigned_int(levels[row])? {
+        for _ in 0..level {
             let parent = parts.last_mut().ok_or("a part of nothing")?;
             parts = &mut parent.parts;
         }

@@ -5,7 +5,6 @@
 
 use super::freeze::holds;
 use super::guard;
-use super::inject::Wanted;
 use super::serve::Tracer;
 use super::stop::Stop;
 use super::survey;
@@ -99,21 +98,13 @@ impl Tracer {
 
     /// Has some thread make a system call. What it returned.
     fn call(&mut self, number: i64, args: [u64; 6]) -> Result<u64, TargetError> {
-        let facts = guard::Facts::of(self.pid);
-        let wanted = Wanted {
-            number,
-            args,
-            suspend_seccomp: facts.seccomp,
-            instruction: self.find_syscall_instruction()?,
-            way_home: self.way_home(),
-        };
+        let wanted = self.wanted(number, args)?;
         let deadline = Deadline::after(LIMIT);
         loop {
             let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
             let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, LIMIT);
             if let Some(at) = stop.stop_one()? {
-                let done = stop.inject(at, &wanted, &self.events)?;
-                return match done.value {
+                return match stop.inject(at, &wanted)? {
                     value if (-4095..0).contains(&value) => {
                         let error = std::io::Error::from_raw_os_error(-value as i32);
                         Err(TargetError::Refused(format!(
@@ -213,20 +204,9 @@ impl Tracer {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let wanted = Wanted {
-            number: libc::SYS_munmap,
-            args: [
-                placed.image.start,
-                placed.image.len() + placed.data.len(),
-                0,
-                0,
-                0,
-                0,
-            ],
-            suspend_seccomp: guard::Facts::of(self.pid).seccomp,
-            instruction: self.find_syscall_instruction()?,
-            way_home: self.way_home(),
-        };
+        let length = placed.image.len() + placed.data.len();
+        let args = [placed.image.start, length, 0, 0, 0, 0];
+        let wanted = self.wanted(libc::SYS_munmap, args)?;
         while !deadline.over() {
             let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
             let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, LIMIT);
@@ -236,11 +216,11 @@ impl Tracer {
                 .map(|regs| regs.rip)
                 .any(|at| placed.image.contains(RemoteAddr(at)));
             if let (true, Some(at)) = (empty, stop.best_for_injection()) {
-                let done = stop.inject(at, &wanted, &self.events)?;
+                let value = stop.inject(at, &wanted)?;
                 stop.let_go();
                 drop(stop);
                 self.agent = None;
-                return Ok(done.value == 0);
+                return Ok(value == 0);
             }
             stop.let_go();
             drop(stop);

@@ -77,11 +77,24 @@ pub(super) struct Copy {
     inner_pid: i32,
 }
 
+impl Copy {
+    pub(super) fn of(child: i32) -> Copy {
+        Copy {
+            pid: child,
+            inner_pid: innermost_pid(child).unwrap_or(child),
+        }
+    }
+}
+
 impl Tracer {
     /// Forks a copy of the target and makes it readable.
     pub(super) fn fork(&mut self, request: &FreezeRequest) -> Result<Outcome, Failed> {
-        let facts = guard::Facts::of(self.pid);
-        let instruction = self.find_syscall_instruction()?;
+        self.drop_copy()?;
+        // No SIGCHLD at the copy's end; were it ever to run, it would crash at its first push. It
+        // shares the table of files, so that none is held open by it; not the working directory:
+        // the target could not take on another user by exec(2) meanwhile (fs/exec.c,
+        // check_unsafe_exec).
+        let wanted = self.wanted(libc::SYS_clone, [libc::CLONE_FILES as u64, 8, 0, 0, 0, 0])?;
         let mut restless = HashSet::new();
         let mut longest = Duration::ZERO;
         let attempts = request.attempts.max(1);
@@ -93,14 +106,6 @@ impl Tracer {
             let mut outcome = Outcome {
                 attempts: attempt,
                 ..Outcome::default()
-            };
-            let wanted = Wanted {
-                number: libc::SYS_clone,
-                // No SIGCHLD at its end; were it ever to run, it would crash at its first push.
-                args: [(libc::CLONE_FILES | libc::CLONE_FS) as u64, 8, 0, 0, 0, 0],
-                suspend_seccomp: facts.seccomp,
-                instruction,
-                way_home: self.way_home(),
             };
             let tried = self.fork_once(request, &wanted, &restless, last, &mut outcome);
             longest = longest.max(outcome.stopped);
@@ -151,6 +156,10 @@ impl Tracer {
             request.deadline,
         );
         let result = fork_stopped(&mut stop, request, wanted, last, outcome);
+        if let (Err(_), Some(child)) = (&result, stop.child) {
+            // Made, and no use any more: it is dropped with the error.
+            self.copy = Some(Copy::of(child));
+        }
         outcome.threads = (stop.held.len() + stop.asleep.len()) as u32 + stop.woken + stop.skipped;
         outcome.left_asleep = stop.asleep.len() as u32;
         outcome.skipped = stop.skipped;
@@ -161,10 +170,7 @@ impl Tracer {
 
     /// Has the new child die with us, and stops it for good.
     fn receive_copy(&mut self, child: i32) -> Result<(), TargetError> {
-        self.copy = Some(Copy {
-            pid: child,
-            inner_pid: innermost_pid(child).unwrap_or(child),
-        });
+        self.copy = Some(Copy::of(child));
         let _ = fs::write(format!("/proc/{child}/oom_score_adj"), "1000");
         let deadline = Deadline::after(KILL_LIMIT);
         loop {
@@ -241,9 +247,9 @@ impl Tracer {
             let fresh = copier::new_parts(&old_runs, &now);
             let source = Source::new(self.pid, &self.memory, AreaId::Live, now)
                 .map_err(|e| TargetError::io("mapping the copied pages", &e))?;
-            stop.without_hurry(|| source.fetch(&fresh, ALL_PROCESSORS));
-            if matches!(still, Some(Still::Held(_))) && Still::of(self.pid) != still {
-                let why = "its debugger let it go on while it was read";
+            stop.without_hurry(|| source.fetch(&fresh, copier::MOST_NEW, ALL_PROCESSORS));
+            if still.is_some() && Still::of(self.pid) != still {
+                let why = "what held it still let it go on while it was read";
                 return Err(Failed::Error(TargetError::Refused(why.into())));
             }
             let ran = stop.ran_meanwhile().len() as u32;
@@ -268,10 +274,9 @@ impl Tracer {
             };
             drop(stop);
             // A target that runs again must not be mixed with one that stood still.
-            self.sources.set(
-                AreaId::Live,
-                (still == Some(Still::Frozen)).then(|| Arc::new(source)),
-            );
+            self.frozen_is_read = still == Some(Still::Frozen);
+            let source = self.frozen_is_read.then(|| Arc::new(source));
+            self.sources.set(AreaId::Live, source);
             return Ok(outcome);
         }
         Err(Failed::Error(TargetError::Exited(self.pid)))
@@ -284,6 +289,15 @@ impl Tracer {
         let Some(copy) = self.copy.take() else {
             return Ok(Duration::ZERO);
         };
+        let dropped = self.kill_and_reap(&copy);
+        if dropped.is_err() && self.target_lives() {
+            // It is tried once more at the end.
+            self.copy = Some(copy);
+        }
+        dropped
+    }
+
+    fn kill_and_reap(&mut self, copy: &Copy) -> Result<Duration, TargetError> {
         os::kill(copy.pid);
         let deadline = Deadline::after(KILL_LIMIT);
         loop {
@@ -299,7 +313,7 @@ impl Tracer {
                 Ok(None) => wait_for_child(&self.events, Duration::from_millis(1)),
             }
         }
-        self.reap(&copy)
+        self.reap(copy)
     }
 
     fn reap(&mut self, copy: &Copy) -> Result<Duration, TargetError> {
@@ -325,49 +339,49 @@ impl Tracer {
     }
 
     fn reap_once(&mut self, copy: &Copy) -> Result<Duration, TargetError> {
-        let facts = guard::Facts::of(self.pid);
-        let instruction = self.find_syscall_instruction()?;
         // It may have become another program since the copy was made.
         self.way_home = None;
-        let way_home = self.way_home();
+        let args = [
+            copy.inner_pid as u64,
+            0,
+            (libc::__WALL | libc::WNOHANG) as u64,
+            0,
+            0,
+            0,
+        ];
+        let wanted = self.wanted(libc::SYS_wait4, args)?;
         let survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
         let limit = Duration::from_millis(200);
         let mut stop = Stop::new(self.pid, survey, &mut self.late, &self.events, limit);
         let Some(at) = stop.stop_one()? else {
             return Ok(stop.let_go());
         };
-        let wanted = Wanted {
-            number: libc::SYS_wait4,
-            args: [
-                copy.inner_pid as u64,
-                0,
-                (libc::__WALL | libc::WNOHANG) as u64,
-                0,
-                0,
-                0,
-            ],
-            suspend_seccomp: facts.seccomp,
-            instruction,
-            way_home,
-        };
-        stop.inject(at, &wanted, &self.events)?;
+        stop.inject(at, &wanted)?;
         Ok(stop.let_go())
     }
 
-    /// How a thread finds back by itself; looked for once.
-    pub(super) fn way_home(&mut self) -> Option<WayHome> {
-        if self.way_home.is_none() {
-            let maps = read_maps(self.pid).unwrap_or_default();
-            self.way_home = Some(WayHome::find(self.pid, &maps));
-        }
-        self.way_home.flatten()
+    /// A system call for a thread of the target to make. How it finds back by itself is looked for
+    /// once.
+    pub(super) fn wanted(&mut self, number: i64, args: [u64; 6]) -> Result<Wanted, TargetError> {
+        let maps = read_maps(self.pid)?;
+        let pid = self.pid;
+        let way_home = self
+            .way_home
+            .get_or_insert_with(|| WayHome::find(pid, &maps));
+        Ok(Wanted {
+            number,
+            args,
+            suspend_seccomp: guard::Facts::of(pid).seccomp,
+            way_home: *way_home,
+            instruction: self.find_syscall_instruction(&maps)?,
+            maps,
+        })
     }
 
     /// A `syscall` instruction in the target's vdso, where there always is one.
-    pub(super) fn find_syscall_instruction(&self) -> Result<u64, TargetError> {
+    fn find_syscall_instruction(&self, maps: &[Mapping]) -> Result<u64, TargetError> {
         let nowhere =
             || TargetError::Refused("the target has no vdso to call the kernel from".into());
-        let maps = read_maps(self.pid)?;
         let vdso = maps
             .iter()
             .find(|m| m.path == "[vdso]")
@@ -397,12 +411,11 @@ fn fork_stopped(
     let Some(at) = stop.best_for_injection() else {
         return Ok(Tried::NobodyToAsk);
     };
-    let events = stop.events();
-    let done = stop.inject(at, wanted, events)?;
-    match done.child {
+    let value = stop.inject(at, wanted)?;
+    match stop.child {
         Some(child) => Ok(Tried::Forked(child, stop.ran_meanwhile())),
         None => {
-            let error = std::io::Error::from_raw_os_error((-done.value) as i32);
+            let error = std::io::Error::from_raw_os_error(-value as i32);
             Err(Failed::Refused(format!(
                 "the kernel refused to fork it: {error}"
             )))

@@ -7,8 +7,9 @@
 //! is ever used.
 
 use super::calls::{self, SYSCALL};
-use super::ptrace::Registers;
+use super::ptrace::{self, Registers};
 use crate::maps::Mapping;
+use crate::memory::RemoteAddr;
 use crate::os;
 
 /// `syscall; ret`.
@@ -22,12 +23,77 @@ const SIGRETURN: [&[u8]; 2] = [
 const MOST_CODE: u64 = 64 << 20;
 const RED_ZONE: u64 = 128;
 
+/// What a thread goes on with where it was, as the kernel would have it.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    regs: Registers,
+    /// Its blocked signals, a bit each.
+    mask: u64,
+}
+
+impl Home {
+    /// For a thread with these registers, that had been asleep for so long.
+    pub(super) fn new(
+        pid: i32,
+        regs: &Registers,
+        slept: Option<std::time::Duration>,
+        mask: u64,
+    ) -> Home {
+        let regs = registers(pid, regs, slept);
+        Home { regs, mask }
+    }
+
+    /// Gives them back to a thread that stands still, in whatever it is.
+    pub(super) fn lead_back(&self, tid: i32) {
+        // At the entry of a call that is not to be made, and nowhere to be repeated.
+        let regs = Registers {
+            orig_rax: u64::MAX,
+            ..self.regs
+        };
+        // Fail only if the thread has ended meanwhile.
+        let _ = ptrace::set_registers(tid, &regs);
+        let _ = ptrace::set_signal_mask(tid, self.mask);
+    }
+}
+
+/// Whether the first thread's stack may yet grow: it does where the thread itself pushes, and not
+/// where another process writes.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Grows {
+    Yes,
+    No,
+}
+
+/// Whether a thread has so many bytes of stack left. The C
+/// library keeps its own data on a thread in the same mapping as the stack, which ends at a page that
+/// cannot be read; a stack that is elsewhere is of a kind that may be small (a goroutine's, a fibre's,
+/// sigaltstack(2)).
+pub(super) fn has_room(
+    pid: i32,
+    maps: &[Mapping],
+    regs: &Registers,
+    room: u64,
+    grows: Grows,
+) -> bool {
+    let stack = RemoteAddr(regs.rsp);
+    let mapping = maps.iter().find(|mapping| mapping.range().contains(stack));
+    mapping.is_some_and(|mapping| {
+        let own = mapping.range().contains(RemoteAddr(regs.fs_base));
+        let start = regs.rsp.saturating_sub(room);
+        match mapping.path.as_str() {
+            "[stack]" => grows == Grows::Yes || mapping.start <= start,
+            _ => own && os::can_read_pages(pid, start, regs.rsp),
+        }
+    })
+}
+
 /// Instructions of the target that lead a thread back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WayHome {
     /// A `syscall` instruction, and a `ret` after it.
     pub(super) syscall: u64,
-    sigreturn: u64,
+    /// An rt_sigreturn(2), and which one.
+    sigreturn: (u64, &'static [u8]),
 }
 
 impl WayHome {
@@ -52,12 +118,19 @@ impl WayHome {
                 Some(range.start + at as u64)
             };
             syscall = syscall.or_else(|| find(&SYSCALL_RET));
-            sigreturn = sigreturn.or_else(|| SIGRETURN.into_iter().find_map(find));
+            let mut sigreturns = SIGRETURN.into_iter();
+            sigreturn = sigreturn.or_else(|| sigreturns.find_map(|code| Some((find(code)?, code))));
             if let (Some(syscall), Some(sigreturn)) = (syscall, sigreturn) {
                 return Some(WayHome { syscall, sigreturn });
             }
         }
         None
+    }
+
+    /// Whether they still lie there: the process may have become another program.
+    pub(super) fn is_there(&self, pid: i32) -> bool {
+        let (sigreturn, code) = self.sigreturn;
+        has_code(pid, self.syscall, &SYSCALL_RET) && has_code(pid, sigreturn, code)
     }
 
     /// Lays a frame below the stack of a thread. Where its stack pointer has to be, or `None` if it
@@ -68,12 +141,18 @@ impl WayHome {
         let top = home.rsp.checked_sub(RED_ZONE)?;
         let state = top.checked_sub(vectors.len() as u64 + 4)? & !63;
         let frame = state.checked_sub(Frame::SIZE as u64)? & !15;
-        let mut bytes = Frame::new(self.sigreturn).filled(home, mask, state);
+        let mut bytes = Frame::new(self.sigreturn.0).filled(home, mask, state);
         bytes.resize((state - frame) as usize, 0);
         bytes.extend(with_magic(vectors)?);
         os::write_process(pid, frame, &bytes).ok()?;
         Some(frame)
     }
+}
+
+/// Whether these instructions lie at an address of a process.
+pub(super) fn has_code(pid: i32, at: u64, code: &[u8]) -> bool {
+    let mut bytes = vec![0; code.len()];
+    os::read_process(pid, at, &mut bytes).is_ok() && bytes == code
 }
 
 fn of_the_c_library(path: &str) -> bool {

@@ -5,17 +5,21 @@
 //! thread is led into the same kind of stop in which it was found, with the registers it had
 //! then, so that the kernel itself restarts the interrupted call or delivers what has arrived.
 
-use super::calls;
-use super::home::{self, WayHome};
+use super::calls::{self, SYSCALL};
+use super::home::{self, Grows, Home, WayHome};
 use super::ptrace::{self, Event, Registers};
 use super::stop::{Held, Stop, wait_for_child};
 use crate::error::TargetError;
+use crate::maps::Mapping;
 use crate::os::{self, Deadline};
 use std::fs::File;
 use std::time::Duration;
 
 /// A fork of a very large process takes a second or so, and cannot be called off.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Room for a way home below a stack: more than all registers, tiles included.
+const ROOM: u64 = 20 << 10;
 
 /// A system call to make.
 pub(super) struct Wanted {
@@ -27,14 +31,8 @@ pub(super) struct Wanted {
     pub(super) instruction: u64,
     /// A better one, if there is one: the thread finds back by itself if we die meanwhile.
     pub(super) way_home: Option<WayHome>,
-}
-
-/// What came of it.
-pub(super) struct Done {
-    /// What the call returned: a value, or an error as its negative number.
-    pub(super) value: i64,
-    /// The child it made, as we number processes.
-    pub(super) child: Option<i32>,
+    /// The target's mappings.
+    pub(super) maps: Vec<Mapping>,
 }
 
 impl Stop<'_> {
@@ -50,28 +48,41 @@ impl Stop<'_> {
         ranked.min().map(|(_, i)| i)
     }
 
-    /// Has thread `at` make a system call.
-    pub(super) fn inject(
-        &mut self,
-        at: usize,
-        wanted: &Wanted,
-        events: &File,
-    ) -> Result<Done, TargetError> {
+    /// Has thread `at` make a system call. What the call returned: a value, or an error as its
+    /// negative number.
+    pub(super) fn inject(&mut self, at: usize, wanted: &Wanted) -> Result<i64, TargetError> {
+        let events = self.events();
         let held = &mut self.held[at];
         let Some(regs) = held.regs else {
             return Err(TargetError::Exited(self.pid));
         };
+        // Now that it stands still, it cannot become another program any more.
+        if !home::has_code(self.pid, wanted.instruction, &SYSCALL) {
+            return Err(TargetError::Execed(self.pid));
+        }
         let mut thread = Injected {
             pid: self.pid,
             tid: held.tid,
             events,
             signal: None,
             again: None,
+            child: None,
         };
-        let result = thread.call(&regs, held.slept(), wanted);
+        let slept = held.slept();
+        let mask = ptrace::signal_mask(held.tid).map_err(|_| TargetError::Exited(self.pid))?;
+        let result = thread.call(&regs, slept, mask, wanted);
+        self.child = self.child.or(thread.child);
+        if let Err(TargetError::Deadline { .. }) = result {
+            if let Some(signal) = thread.again {
+                os::signal_thread(self.pid, thread.tid, signal);
+            }
+            self.lead_back_late(at, Home::new(self.pid, &regs, slept, mask));
+            return result;
+        }
         // From here on the thread is in a stop like the one before, or gone.
         held.event = match (&result, thread.signal) {
             (Err(TargetError::Exited(_)), _) => Some(Event::Ended),
+            (Err(TargetError::Execed(_)), _) => Some(Event::Execed),
             (_, Some(signal)) => Some(Event::Signal(signal)),
             _ => held.event,
         };
@@ -123,18 +134,22 @@ struct Injected<'a> {
     /// A signal that turned up on the way, where it could not be let through: a SIGSTOP, since
     /// others are blocked. It is sent again.
     again: Option<i32>,
+    /// The child that the call has made.
+    child: Option<i32>,
 }
 
 impl Injected<'_> {
+    /// A thread that is not back in time is still under way, and one that has become another program
+    /// has nothing to be given back: nothing is put back then.
     fn call(
         &mut self,
         regs: &Registers,
         slept: Option<Duration>,
+        mask: u64,
         wanted: &Wanted,
-    ) -> Result<Done, TargetError> {
+    ) -> Result<i64, TargetError> {
         let pid = self.pid;
         let gone = |_| TargetError::Exited(pid);
-        let mask = ptrace::signal_mask(self.tid).map_err(gone)?;
         let mut options = ptrace::FOLLOW_CLONE;
         if wanted.suspend_seccomp {
             options |= ptrace::SUSPEND_SECCOMP;
@@ -147,7 +162,10 @@ impl Injected<'_> {
         ptrace::set_registers(self.tid, &start).map_err(gone)?;
         ptrace::set_signal_mask(self.tid, u64::MAX).map_err(gone)?;
         let outcome = self.run();
-        self.back_to_trap().map_err(|_| TargetError::Exited(pid))?;
+        if let Err(TargetError::Deadline { .. } | TargetError::Execed(_)) = outcome {
+            return outcome;
+        }
+        self.back_to_trap()?;
         ptrace::set_signal_mask(self.tid, mask).map_err(gone)?;
         ptrace::set_registers(self.tid, regs).map_err(gone)?;
         ptrace::set_options(self.tid, ptrace::WATCH_EXEC).map_err(gone)?;
@@ -166,7 +184,9 @@ impl Injected<'_> {
         wanted: &Wanted,
     ) -> Registers {
         let home = home::registers(self.pid, regs, slept);
-        let laid = wanted.way_home.and_then(|way| {
+        let fits = home::has_room(self.pid, &wanted.maps, regs, ROOM, Grows::No);
+        let way_home = wanted.way_home.filter(|way| fits && way.is_there(self.pid));
+        let laid = way_home.and_then(|way| {
             let vectors = ptrace::vector_registers(self.tid).ok()?;
             Some((way, way.lay(self.pid, &home, mask, &vectors)?))
         });
@@ -191,31 +211,33 @@ impl Injected<'_> {
     }
 
     /// To the exit of the call.
-    fn run(&mut self) -> Result<Done, TargetError> {
+    fn run(&mut self) -> Result<i64, TargetError> {
         let pid = self.pid;
         let gone = |_| TargetError::Exited(pid);
         let deadline = Deadline::after(LIMIT);
-        let mut child = None;
         let mut entered = false;
         loop {
             ptrace::resume_to_syscall(self.tid).map_err(gone)?;
             match self.wait(deadline)? {
                 Event::Cloned => {
-                    child = ptrace::event_message(self.tid).ok().map(|m| m as i32);
+                    self.child = ptrace::event_message(self.tid).ok().map(|m| m as i32);
                 }
                 Event::Syscall if entered => break,
                 Event::Syscall => entered = true,
-                Event::Signal(signal) => self.again = Some(signal),
+                Event::Signal(libc::SIGSTOP) => self.again = Some(libc::SIGSTOP),
+                Event::Signal(signal) => {
+                    // All others are blocked: an instruction of ours has caused it, and would again.
+                    return Err(TargetError::Tracer(format!(
+                        "an injected system call ended in signal {signal}"
+                    )));
+                }
                 Event::Stopped { .. } => {}
                 Event::Execed => return Err(TargetError::Execed(self.pid)),
                 Event::Ended => return Err(TargetError::Exited(self.pid)),
             }
         }
         let end = ptrace::registers(self.tid).map_err(gone)?;
-        Ok(Done {
-            value: end.rax as i64,
-            child,
-        })
+        Ok(end.rax as i64)
     }
 
     /// Leads the thread from the exit of the call into a PTRACE_INTERRUPT stop.

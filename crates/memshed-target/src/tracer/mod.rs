@@ -7,7 +7,8 @@
 //!
 //! What cannot be guarded against: the tracer itself killed with SIGKILL. Then the kernel lets
 //! the target's threads go and kills the copy, but the copy stays in the target as a zombie that
-//! nobody reaps. A thread in the middle of an injected call finds back by itself (see `home`).
+//! nobody reaps. A thread in the middle of an injected call finds back by itself (see `home`), unless
+//! its stack is of a kind of which nothing is known.
 
 mod agent;
 mod calls;

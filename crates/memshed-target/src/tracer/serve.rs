@@ -5,25 +5,29 @@ use super::copier::Source;
 use super::freeze::{Copy, Failed, read_maps};
 use super::guard;
 use super::home::WayHome;
-use super::sleepers::SchedulerClock;
+use super::sleepers::{self, SchedulerClock};
 use super::stop::{self, Late};
 use crate::cgroup::Groups;
 use crate::error::TargetError;
 use crate::os::{self, Deadline};
 use crate::placement::{self, AreaId};
 use crate::protocol::{self, Answer, Ending, Fetch, Fetched, Outcome, Request};
+use crate::still::Still;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The first argument of a process that is to be the tracer.
 pub(crate) const MARKER: &str = "memshed-tracer";
 
 /// How often memory is looked at while a copy exists.
 const WATCH: Duration = Duration::from_millis(10);
+/// A copy is kept so long for a command that is itself stopped, as by Ctrl-Z: the target's memory
+/// grows by all that it writes to meanwhile.
+const STOPPED_LIMIT: Duration = Duration::from_secs(10);
 /// How long threads in uninterruptible sleep are waited for at the end.
 const LATE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -63,6 +67,10 @@ pub(super) struct Tracer {
     _lock: File,
     groups: Groups,
     cut_short: Option<String>,
+    /// Whether pages are read of a target that is frozen by its control group.
+    pub(super) frozen_is_read: bool,
+    /// Since when the command has been stopped, if it is.
+    command_stopped: Option<Instant>,
     reap_stop: Duration,
 }
 
@@ -85,6 +93,7 @@ pub(super) fn serve(numbers: &[u64]) -> i32 {
     std::thread::spawn(move || serve_copies(&copier, &sources));
     let asked = protocol::send(&control, &Answer::Ready).and_then(|()| tracer.run());
     tracer.finish();
+    tracer.lead_back();
     i32::from(asked.is_err())
 }
 
@@ -95,7 +104,9 @@ fn serve_copies(socket: &UnixStream, sources: &Sources) {
         let there = source.is_some();
         // The target runs meanwhile: one processor is left to it.
         let spare = std::thread::available_parallelism().map_or(1, |n| n.get() - 1);
-        let copied = source.map(|s| s.fetch(&ranges, spare)).unwrap_or_default();
+        let copied = source
+            .map(|s| s.fetch(&ranges, u64::MAX, spare))
+            .unwrap_or_default();
         if protocol::send(socket, &Fetched { there, copied }).is_err() {
             return;
         }
@@ -134,6 +145,8 @@ impl Tracer {
             _lock: lock,
             groups: Groups::of(pid),
             cut_short: None,
+            frozen_is_read: false,
+            command_stopped: None,
             reap_stop: Duration::ZERO,
         })
     }
@@ -152,6 +165,7 @@ impl Tracer {
                 stop::drain(&self.events);
             }
             self.late.let_go(self.pid);
+            self.drop_late_copies();
             self.watch_copy(ready.get(2) == Some(&true));
             if ready[0] {
                 let Ok(request) = protocol::receive(&self.control) else {
@@ -170,6 +184,9 @@ impl Tracer {
         }
         let why = if target_ended {
             Some("the target ended".to_string())
+        } else if self.command_is_stopped_for_long() {
+            let limit = STOPPED_LIMIT.as_secs();
+            Some(format!("memshed itself was stopped for {limit} s"))
         } else {
             guard::pressure(&self.groups)
         };
@@ -179,6 +196,39 @@ impl Tracer {
                 self.reap_stop = self.reap_stop.max(stopped);
             }
         }
+    }
+
+    /// Drops copies that were made by calls that took too long.
+    fn drop_late_copies(&mut self) {
+        while self.copy.is_none()
+            && let Some(child) = self.late.children.pop()
+        {
+            self.copy = Some(Copy::of(child));
+            if self.drop_copy().is_err() {
+                // It is tried once more at the end.
+                return;
+            }
+        }
+    }
+
+    /// Stays until no thread of the target is where we have led it: it could go nowhere by itself.
+    fn lead_back(&mut self) {
+        while self.late.leads_back() && self.target_lives() {
+            stop::wait_for_child(&self.events, WATCH);
+            self.late.let_go(self.pid);
+        }
+        self.drop_late_copies();
+    }
+
+    /// Whether the command, our parent, has been stopped by a signal for too long.
+    fn command_is_stopped_for_long(&mut self) -> bool {
+        let command = std::os::unix::process::parent_id() as i32;
+        if sleepers::state(command, command) != Some('T') {
+            self.command_stopped = None;
+            return false;
+        }
+        let since = self.command_stopped.get_or_insert_with(Instant::now);
+        since.elapsed() > STOPPED_LIMIT
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
@@ -273,6 +323,17 @@ impl Tracer {
     /// Lets go of everything.
     fn finish(&mut self) -> Ending {
         let mut left_behind = None;
+        if std::mem::take(&mut self.frozen_is_read) && Still::of(self.pid) != Some(Still::Frozen) {
+            let why = "its control group was thawed while it was read";
+            self.cut_short.get_or_insert(why.into());
+        }
+        // They may be the only ones that can reap it.
+        let deadline = Deadline::after(LATE_LIMIT);
+        while !self.late.is_empty() && !deadline.over() {
+            self.late.let_go(self.pid);
+            stop::wait_for_child(&self.events, WATCH);
+        }
+        self.drop_late_copies();
         let copy = self.copy.as_ref().map(|c| c.pid);
         match self.drop_copy() {
             Ok(stopped) => self.reap_stop = self.reap_stop.max(stopped),
@@ -293,6 +354,7 @@ impl Tracer {
             self.late.let_go(self.pid);
         }
         Ending {
+            leads_back: self.late.leads_back(),
             stopped: std::mem::take(&mut self.reap_stop),
             cut_short: self.cut_short.take(),
             left_behind,

@@ -1,6 +1,7 @@
 //! Stopping every thread of the target, and letting all of them go again whatever happens.
 
 use super::calls;
+use super::home::Home;
 use super::inject;
 use super::ptrace::{self, Event, Registers};
 use super::sleepers::{self, Sleeper};
@@ -23,30 +24,100 @@ pub(super) const NAP: Duration = Duration::from_micros(50);
 /// Threads we are attached to that had not stopped when the others were let go. They run no code
 /// of the target before they stop, and are let go as soon as they do.
 #[derive(Default)]
-pub(super) struct Late(Vec<i32>);
+pub(super) struct Late {
+    /// With what they have to be given back first, if they were led elsewhere.
+    threads: Vec<(i32, Option<Home>)>,
+    /// Processes that injected calls have made after all.
+    pub(super) children: Vec<i32>,
+}
 
 impl Late {
     /// Lets go of those that have stopped by now.
     pub(super) fn let_go(&mut self, pid: i32) {
-        self.0.retain(|&tid| match ptrace::poll_event(tid) {
-            Ok(None) => true,
-            Ok(Some((_, event))) => {
-                release(pid, tid, event);
-                false
-            }
-            Err(_) => false,
-        });
+        let children = &mut self.children;
+        self.threads
+            .retain_mut(|(tid, home)| match ptrace::poll_event(*tid) {
+                Ok(None) => true,
+                Ok(Some((_, event))) => !part(pid, *tid, event, home.as_ref(), children),
+                Err(_) => false,
+            });
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.threads.is_empty()
+    }
+
+    /// Whether there is one that has to be led back.
+    pub(super) fn leads_back(&self) -> bool {
+        self.threads.iter().any(|(_, home)| home.is_some())
+    }
+
+    fn has(&self, tid: i32) -> bool {
+        self.threads.iter().any(|(late, _)| *late == tid)
+    }
+
+    fn add(&mut self, tid: i32, home: Option<Home>) {
+        self.threads.push((tid, home));
+    }
+
+    /// Takes notice of what has happened to a thread. Whether it is one of these.
+    fn note(&mut self, pid: i32, tid: i32, event: Event) -> bool {
+        let Some(at) = self.threads.iter().position(|(late, _)| *late == tid) else {
+            return false;
+        };
+        let home = self.threads[at].1.as_ref();
+        if part(pid, tid, event, home, &mut self.children) {
+            self.threads.swap_remove(at);
+        }
+        true
     }
 }
 
-/// Detaches a thread that stopped with `event`, repairing what the stop has interrupted.
-pub(super) fn release(pid: i32, tid: i32, event: Event) {
+/// Lets go of a thread that has stopped late. Whether that is done with: one that is just being
+/// killed cannot be let go before it has ended.
+fn part(pid: i32, tid: i32, event: Event, home: Option<&Home>, children: &mut Vec<i32>) -> bool {
+    let Some(home) = home.filter(|_| !matches!(event, Event::Ended | Event::Execed)) else {
+        return release(pid, tid, event);
+    };
+    match event {
+        // The registers can be put back where the call returns.
+        Event::Cloned => {
+            children.extend(ptrace::event_message(tid).ok().map(|child| child as i32));
+            drop(ptrace::resume_to_syscall(tid));
+            false
+        }
+        // It may be at the entry, where the target's seccomp filter would yet be asked.
+        Event::Syscall => {
+            home.lead_back(tid);
+            drop(ptrace::interrupt(tid).and_then(|()| ptrace::resume(tid)));
+            false
+        }
+        Event::Signal(signal) => {
+            home.lead_back(tid);
+            // All but this one are blocked, and would be our instructions' doing.
+            let signal = Some(signal).filter(|&signal| signal == libc::SIGSTOP);
+            ptrace::detach(tid, signal.unwrap_or(0)).is_ok()
+        }
+        _ => {
+            home.lead_back(tid);
+            ptrace::detach(tid, 0).is_ok()
+        }
+    }
+}
+
+/// Detaches a thread that stopped with `event`, repairing what the stop has interrupted. Whether
+/// that is done with; not for one that is just being killed.
+pub(super) fn release(pid: i32, tid: i32, event: Event) -> bool {
     let regs = ptrace::registers(tid).ok();
-    release_with(pid, tid, event, regs.as_ref(), None);
+    release_with(pid, tid, event, regs.as_ref(), None).done
+}
+
+/// How a thread was let go.
+struct Released {
+    /// Whether it was; not if it is just being killed.
+    done: bool,
+    /// Whether the timeout of its call was prolonged.
+    prolonged: bool,
 }
 
 /// Lets a thread go on, still attached, if all that has stopped it is a signal that it ignores.
@@ -64,15 +135,14 @@ pub(super) fn carry_on(pid: i32, tid: i32, event: Event) -> bool {
     ptrace::resume(tid).is_ok()
 }
 
-/// The same with the thread's registers, and how long it had been asleep, if known. Whether the
-/// timeout of its call was prolonged.
+/// The same with the thread's registers, and how long it had been asleep, if known.
 fn release_with(
     pid: i32,
     tid: i32,
     event: Event,
     regs: Option<&Registers>,
     slept: Option<Duration>,
-) -> bool {
+) -> Released {
     let mut prolonged = false;
     let mut signal = if let Event::Signal(signal) = event {
         signal
@@ -89,9 +159,8 @@ fn release_with(
             prolonged = repair(pid, tid, regs, slept);
         }
     }
-    // Fails only if the thread has ended meanwhile.
-    let _ = ptrace::detach(tid, signal);
-    prolonged
+    let done = ptrace::detach(tid, signal).is_ok() || event == Event::Ended;
+    Released { done, prolonged }
 }
 
 /// Rewrites the registers of a thread whose call was interrupted by the stop and would not be
@@ -174,6 +243,9 @@ pub(super) struct Stop<'a> {
     pub(super) woken: u32,
     pub(super) skipped: u32,
     pub(super) prolonged: u32,
+    /// The child that an injected call has made, as we number processes, even if the call failed
+    /// afterwards.
+    pub(super) child: Option<i32>,
 }
 
 /// A thread that ran although it was thought asleep.
@@ -215,6 +287,7 @@ impl<'a> Stop<'a> {
             woken: 0,
             skipped: 0,
             prolonged: 0,
+            child: None,
         }
     }
 
@@ -276,7 +349,7 @@ impl<'a> Stop<'a> {
     fn knows(&self, tid: i32) -> bool {
         self.held.iter().any(|h| h.tid == tid)
             || self.asleep.iter().any(|s| s.tid == tid)
-            || self.late.0.contains(&tid)
+            || self.late.has(tid)
             || self.watch.as_ref().is_some_and(|w| w.has(tid))
     }
 
@@ -387,17 +460,26 @@ impl<'a> Stop<'a> {
         Ok(None)
     }
 
+    /// Leaves a thread that takes too long over an injected call to be led back when it stops.
+    pub(super) fn lead_back_late(&mut self, at: usize, home: Home) {
+        let held = self.held.swap_remove(at);
+        // It may not even have begun.
+        drop(ptrace::interrupt(held.tid));
+        self.late.add(held.tid, Some(home));
+    }
+
     fn let_go_of(&mut self, held: &Held) {
         let Some(event) = held.event else {
-            self.late.0.push(held.tid);
+            self.late.add(held.tid, None);
             return;
         };
         let (regs, slept) = (held.regs.as_ref(), held.slept());
-        let prolonged = release_with(self.pid, held.tid, event, regs, slept);
-        self.prolonged += u32::from(prolonged);
-        if matches!(sleepers::state(self.pid, held.tid), Some('Z' | 'X')) {
+        let released = release_with(self.pid, held.tid, event, regs, slept);
+        self.prolonged += u32::from(released.prolonged);
+        let ended = matches!(sleepers::state(self.pid, held.tid), Some('Z' | 'X'));
+        if !released.done || ended {
             // Killed while it was held: nobody else can be told of its end before us.
-            self.late.0.push(held.tid);
+            self.late.add(held.tid, None);
         }
     }
 
@@ -430,9 +512,7 @@ impl<'a> Stop<'a> {
 
     fn note(&mut self, tid: i32, event: Event) -> Result<(), TargetError> {
         let pid = self.pid;
-        if let Some(at) = self.late.0.iter().position(|&t| t == tid) {
-            self.late.0.swap_remove(at);
-            release(pid, tid, event);
+        if self.late.note(pid, tid, event) {
             return Ok(());
         }
         let Some(held) = self.held.iter_mut().find(|h| h.tid == tid) else {
@@ -476,7 +556,7 @@ impl<'a> Stop<'a> {
             }
             match sleepers::state(pid, h.tid) {
                 Some('D') => {
-                    late.0.push(h.tid);
+                    late.add(h.tid, None);
                     skipped += 1;
                     false
                 }

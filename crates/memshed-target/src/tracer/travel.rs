@@ -9,7 +9,7 @@ use super::agent::JOB;
 use super::calls::{self, Call};
 use super::freeze::{holds, read_maps, wait_for_moment};
 use super::guard;
-use super::home;
+use super::home::{self, Grows, has_room};
 use super::inject;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
@@ -17,7 +17,6 @@ use super::sleepers::Sleeper;
 use super::stop::{self, Held, Late, Stop, wait_for_child};
 use super::survey::{self, Survey};
 use crate::error::TargetError;
-use crate::maps::Mapping;
 use crate::memory::{Range, RemoteAddr};
 use crate::os::{self, Deadline};
 use crate::protocol::{Arrival, Journey, Placed, Traveler, Trip};
@@ -162,7 +161,7 @@ impl Tracer {
         let able = stop.stop_first_of(&order, |held| {
             let regs = held.regs.as_ref();
             regs.is_some_and(|regs| {
-                journey.who.allows_with(regs) && has_room(pid, &maps, regs, room)
+                journey.who.allows_with(regs) && has_room(pid, &maps, regs, room, Grows::Yes)
             }) && inject::can_be_led(pid, held)
         })?;
         let (arrival, tid) = match able {
@@ -213,20 +212,6 @@ fn candidates(pid: i32, who: &Traveler, survey: &Survey) -> Result<Vec<i32>, Tar
     }
     found.sort_unstable();
     Ok(found.into_iter().map(|(_, _, tid)| tid).collect())
-}
-
-/// Whether a thread has so many bytes of stack left. That of the first one grows by itself. The C
-/// library keeps its own data on a thread in the same mapping as the stack, which ends at a page that
-/// cannot be read; a stack that is elsewhere is of a kind that may be small (a goroutine's, a fibre's,
-/// sigaltstack(2)).
-fn has_room(pid: i32, maps: &[Mapping], regs: &Registers, room: u64) -> bool {
-    let stack = RemoteAddr(regs.rsp);
-    let mapping = maps.iter().find(|mapping| mapping.range().contains(stack));
-    mapping.is_some_and(|mapping| {
-        let own = mapping.range().contains(RemoteAddr(regs.fs_base));
-        let start = regs.rsp.saturating_sub(room);
-        mapping.path == "[stack]" || own && os::can_read_pages(pid, start, regs.rsp)
-    })
 }
 
 /// A thread on its way.

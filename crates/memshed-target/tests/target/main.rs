@@ -23,6 +23,11 @@ fn main() -> ExitCode {
     {
         return harm::look_until_killed(pid);
     }
+    if let [role, pid] = args.as_slice()
+        && role == states::LOOK_ONCE
+    {
+        return states::look_once(pid);
+    }
     if let Err(why) = memshed_target::access::ptrace_works() {
         eprintln!("SKIPPED, all of it: ptrace is not permitted here: {why}");
         return ExitCode::SUCCESS;

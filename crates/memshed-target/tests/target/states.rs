@@ -5,8 +5,11 @@ use crate::support::{Target, c_program, children, freeze_once, session, signal, 
 use memshed_target::{
     FreezeRequest, Memory, Method, Process, ReadError, RemoteAddr, TargetError, access,
 };
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
+
+/// The role of a command that looks once.
+pub const LOOK_ONCE: &str = "look-once";
 
 pub const TESTS: &[crate::Test] = &[
     ("states::a_stopped_target_stays_stopped", stopped),
@@ -21,6 +24,14 @@ pub const TESTS: &[crate::Test] = &[
     ),
     ("states::a_target_held_by_a_debugger_is_read_as_it_is", held),
     ("states::a_target_in_another_pid_namespace", pid_namespace),
+    (
+        "states::a_copy_does_not_keep_it_from_becoming_another_user",
+        becomes_root,
+    ),
+    (
+        "states::no_copy_is_kept_for_a_command_that_was_stopped",
+        stopped_command,
+    ),
 ];
 
 fn wait_for_state(process: &Process, wanted: char) {
@@ -90,6 +101,64 @@ fn exits() {
         session.freeze(&FreezeRequest::default(), |_| {}).err(),
         Some(TargetError::Exited(pattern.target.pid()))
     );
+}
+
+/// An exec(2) of a set-user-ID program while a copy lives.
+fn becomes_root() {
+    use std::os::unix::fs::PermissionsExt;
+    let program = c_program("setuid");
+    let mode = std::fs::Permissions::from_mode(0o4755);
+    std::fs::set_permissions(&program, mode).expect("its owner");
+    let plain = |mut target: Target| {
+        target.tell("exec");
+        target.line()
+    };
+    if plain(Target::start(Command::new(&program))) != "user 0" {
+        eprintln!("SKIPPED: set-user-ID programs do not work here, or not for this user");
+        return;
+    }
+    let mut target = Target::start(Command::new(&program));
+    let mut session = session(&target.process()).expect("a session");
+    let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
+    assert_eq!(children(target.pid()).len(), 1, "the copy");
+    target.tell("exec");
+    assert_eq!(target.line(), "user 0");
+    let info = frozen.finish().expect("let go");
+    assert_eq!(info.left_behind, None);
+    target.assert_untouched();
+    target.tell("end");
+    assert!(target.child.wait().expect("it ends").success());
+}
+
+/// What a command does that is stopped meanwhile: freezes `pid`, says so, goes on when told, and says
+/// what came of it.
+pub fn look_once(pid: &str) -> ExitCode {
+    let process = Process::open(pid.parse().expect("a number")).expect("the target");
+    let mut session = session(&process).expect("a session");
+    let frozen = session.freeze(&by(Method::Fork), |_| {}).expect("frozen");
+    println!("ready, frozen");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("a line");
+    let info = frozen.finish().expect("let go");
+    println!("{}", info.cut_short.unwrap_or_default());
+    ExitCode::SUCCESS
+}
+
+fn stopped_command() {
+    let mut pattern = Pattern::start();
+    let mut command = Command::new(std::env::current_exe().expect("our own name"));
+    command.arg(LOOK_ONCE).arg(pattern.target.pid().to_string());
+    let mut command = Target::start(command);
+    assert_eq!(children(pattern.target.pid()).len(), 1, "the copy");
+    signal("STOP", command.pid());
+    until("the copy is kept for a stopped command", || {
+        children(pattern.target.pid()).is_empty()
+    });
+    signal("CONT", command.pid());
+    command.tell("go on");
+    assert_eq!(command.line(), "memshed itself was stopped for 10 s");
+    pattern.tell("change", "changed");
+    pattern.target.assert_untouched();
 }
 
 fn no_such_process() {

@@ -77,7 +77,7 @@ impl Follower {
             Event::Ended(status) => return self.one_ended(pid, status).map(|()| None),
             Event::Execed => self.execed(pid),
             Event::Stopped => trace::listen(pid),
-            Event::Other => trace::go_on(pid, 0),
+            Event::Born | Event::Other => trace::go_on(pid, 0),
             Event::Signal(libc::SIGTRAP) => match trace::breakpoint_hit(pid) {
                 Some(_) => return self.breakpoint(pid),
                 None => trace::go_on(pid, libc::SIGTRAP),
@@ -202,10 +202,13 @@ impl Follower {
     /// Lets go of everything that is followed but `pid`.
     fn release_others(&mut self, pid: i32) {
         self.tracees.remove(&pid);
-        for other in std::mem::take(&mut self.tracees) {
+        while let Some(other) = self.tracees.pop_first() {
             // What has ended, or waits for its vfork child, is not worth waiting for.
             let stopped = trace::interrupt(other)
                 .and_then(|()| trace::wait_for(other, Duration::from_secs(1)));
+            if let Ok(Event::Born) = stopped {
+                self.tracees.extend(trace::born(other));
+            }
             let signal = match stopped {
                 Ok(Event::Signal(libc::SIGTRAP)) => 0,
                 Ok(Event::Signal(signal)) => signal,
@@ -238,6 +241,14 @@ impl Follower {
             what,
             error,
         }
+    }
+}
+
+impl Drop for Follower {
+    /// Lets go of what is still followed, after an error: a signal that is to end it would never
+    /// arrive otherwise.
+    fn drop(&mut self) {
+        self.release_others(0);
     }
 }
 

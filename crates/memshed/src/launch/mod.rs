@@ -1,6 +1,7 @@
 //! `-- COMMAND`: starts a command, follows it to its first Python process, and ends it.
 
 mod follow;
+mod guardian;
 pub mod measured;
 mod start;
 mod symbols;
@@ -9,6 +10,7 @@ mod trace;
 use crate::error::LaunchError;
 use crate::interrupt::OnInterrupt;
 use crate::proc;
+use guardian::Guardian;
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ pub struct Launched {
     group: i32,
     ending: bool,
     _undo: OnInterrupt,
+    /// Sent away last, when the command has ended.
+    _guardian: Guardian,
 }
 
 impl Launched {
@@ -36,6 +40,11 @@ impl Launched {
             error,
         })?;
         let group = held.pid;
+        let guardian = Guardian::over(group).map_err(|error| LaunchError::System {
+            command: name.clone(),
+            what: "fork",
+            error,
+        })?;
         let guard = Group(group);
         let undo = OnInterrupt::new(move || end(group, false));
         let system = |what| {
@@ -55,6 +64,7 @@ impl Launched {
             group,
             ending: due.ending,
             _undo: undo,
+            _guardian: guardian,
         })
     }
 

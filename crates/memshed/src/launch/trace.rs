@@ -25,12 +25,14 @@ pub enum Event {
     Stopped,
     /// It is about to receive this signal.
     Signal(i32),
+    /// It has made a process or a thread, which is traced as well.
+    Born,
     /// Anything that needs no answer but to go on.
     Other,
 }
 
 fn request(request: libc::c_uint, pid: i32, at: usize, data: usize) -> io::Result<()> {
-    // SAFETY: none of the requests used here writes to memshed's memory.
+    // SAFETY: the one request used here that writes to memshed's memory is given its place.
     match unsafe { libc::ptrace(request, pid, at, data) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
@@ -40,6 +42,13 @@ fn request(request: libc::c_uint, pid: i32, at: usize, data: usize) -> io::Resul
 /// Begins to trace `pid` without stopping it.
 pub fn seize(pid: i32, options: i32) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, pid, 0, options as usize)
+}
+
+/// What a tracee has made that stopped with [`Event::Born`].
+pub fn born(pid: i32) -> io::Result<i32> {
+    let mut number: libc::c_ulong = 0;
+    request(libc::PTRACE_GETEVENTMSG, pid, 0, (&raw mut number) as usize)?;
+    Ok(number as i32)
 }
 
 /// Changes the options of a stopped tracee.
@@ -111,6 +120,9 @@ fn decode(status: i32) -> Event {
     match status >> 16 {
         0 => Event::Signal(signal),
         libc::PTRACE_EVENT_EXEC => Event::Execed,
+        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
+            Event::Born
+        }
         libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Event::Stopped,
         _ => Event::Other,
     }

@@ -166,6 +166,47 @@ fn ctrl_c_ends_the_command_and_its_children() {
     }
 }
 
+/// A grandchild, to which the kernel tells nothing, and which stands still as for a look.
+#[test]
+fn nothing_of_a_command_outlives_a_killed_memshed() {
+    let Some(python) = python() else { return };
+    if run(&["doctor"]).status != Some(0) {
+        eprintln!("SKIPPED: ptrace is forbidden here");
+        return;
+    }
+    let script = format!(
+        "echo $$; {python} -c 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'; true"
+    );
+    let mut child = memshed(&["leaks", "--for", "600s", "--", "sh", "-c", &script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("memshed runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let pids = [(); 2].map(|()| {
+        let line = lines.next().expect("a line").expect("a text");
+        Pid::from_raw(line.parse().expect(&line)).expect("a process id")
+    });
+    // As long as memshed follows it, it would end with memshed anyway.
+    until(|| {
+        let status = format!("/proc/{}/status", pids[1].as_raw_nonzero());
+        std::fs::read_to_string(status).is_ok_and(|text| text.contains("TracerPid:\t0\n"))
+    });
+    kill_process(pids[1], Signal::STOP).expect("it runs");
+    child.kill().expect("memshed runs");
+    child.wait().expect("memshed ends");
+    until(|| pids.iter().all(|pid| !lives(*pid)));
+}
+
+/// Asks again and again, not for ever, until the answer is yes.
+fn until(mut yes: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !yes() {
+        assert!(started.elapsed().as_secs() < 30, "it never came to that");
+        std::thread::yield_now();
+    }
+}
+
 /// Whether a process runs; one that ended but has not been taken notice of does not.
 fn lives(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
