@@ -528,7 +528,16 @@ mod tests {
         assert_eq!(parse_duration("3"), Ok(Duration::from_secs(3)));
         assert_eq!(parse_duration("2 m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_duration("300us"), Ok(Duration::from_micros(300)));
-        for wrong in ["", "ms", "5 apples", "1.2.3s", "-1s", "1e400h", "9000h", "99999999999999999999"] {
+        for wrong in [
+            "",
+            "ms",
+            "5 apples",
+            "1.2.3s",
+            "-1s",
+            "1e400h",
+            "9000h",
+            "99999999999999999999",
+        ] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

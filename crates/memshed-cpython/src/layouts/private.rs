@@ -94,13 +94,22 @@ pub fn private_type(tp_name: &str, basicsize: u64, minor: u32) -> Option<&'stati
 
 /// Whether a type has a name of the table: with an underscore for a space, or a `*` for anything.
 fn is_called(tp_name: &str, pattern: &str) -> bool {
-    if let Some((start, end)) = pattern.split_once('*') {
-        return tp_name
-            .strip_prefix(start)
-            .is_some_and(|rest| rest.ends_with(end));
+    let Some((start, rest)) = pattern.split_once('*') else {
+        let underscored = tp_name.bytes().map(|c| if c == b' ' { b'_' } else { c });
+        return pattern.bytes().eq(underscored);
+    };
+    let Some(mut left) = tp_name.strip_prefix(start) else {
+        return false;
+    };
+    let mut parts = rest.split('*');
+    let end = parts.next_back().unwrap_or_default();
+    for part in parts {
+        match left.split_once(part) {
+            Some((_, behind)) => left = behind,
+            None => return false,
+        }
     }
-    let underscored = tp_name.bytes().map(|c| if c == b' ' { b'_' } else { c });
-    pattern.bytes().eq(underscored)
+    left.ends_with(end)
 }
 
 /// The lines of `private.txt`.

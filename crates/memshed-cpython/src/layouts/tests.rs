@@ -1,5 +1,6 @@
 //! Holds the tables against live interpreters.
 
+use super::private::private_type;
 use super::*;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -145,4 +146,38 @@ fn a_build_without_a_table_is_named() {
         ..build(0x030e_05f0)
     };
     assert_eq!(layout_for(threaded).err(), Some(Unsupported::FreeThreaded));
+}
+
+#[test]
+fn functions_of_cython_are_told_apart_by_name_and_size() {
+    let has = |name: &str, size, minor, label: &str, offset| {
+        let name = format!("_cython_{name}");
+        let known = private_type(&name, size, minor).expect(&name);
+        let at = known.references.iter().find(|r| r.label == label);
+        assert_eq!(at.map(|r| r.offset), Some(offset), "{name} {label}");
+    };
+    let function = ".cython_function_or_method";
+    has(&format!("3_0_11{function}"), 168, 11, "globals", 96);
+    has(&format!("3_2_4{function}"), 168, 12, "globals", 88);
+    has("3_2_4.fused_cython_function", 184, 12, "signatures", 168);
+    has("3_2_4.fused_cython_function", 184, 12, "globals", 88);
+    has(
+        &format!("3_2_4limitednofinalize{function}"),
+        152,
+        12,
+        "globals",
+        64,
+    );
+    let fast = format!("3_2_4limited_fastcallnofinalize{function}");
+    has(&fast, 160, 12, "globals", 72);
+    let new = format!("3_3_1limited12_vectorcallnofinalize{function}");
+    has(&new, 160, 12, "globals", 80);
+    has(
+        &format!("3_3_1limited11_nofinalize{function}"),
+        152,
+        12,
+        "globals",
+        72,
+    );
+    has(&format!("3_3_1{function}"), 160, 12, "globals", 88);
 }

@@ -18,6 +18,13 @@ pub const FUNCTIONS: [&str; 4] = [
 
 /// `malloc_trim` takes 100 ms per GB, in one piece.
 const LIMIT: Duration = Duration::from_secs(60);
+/// From so many bytes on there is nothing to explain.
+const MUCH: u64 = 1 << 20;
+/// What its function leaves is a matter of its settings (mimalloc's documentation, "Environment
+/// Options").
+const MIMALLOC_WAITS: &str = "malloc's memory: mimalloc puts off giving back; with \
+     MIMALLOC_PURGE_DELAY=0 in its environment (before 2.1: MIMALLOC_DECOMMIT_DELAY=0) it gives \
+     back at once, by itself";
 /// Purges all arenas (jemalloc(3), `arena.<i>.purge` with `MALLCTL_ARENAS_ALL`).
 const PURGE: &[u8] = b"arena.4096.purge\0";
 
@@ -50,6 +57,9 @@ pub fn trim(
         view.note(StepName::Malloc, done.stopped, done.took);
         let released = before.saturating_sub(inside.target.resident()?);
         view.add(StepName::Malloc, released);
+        if account.other == Some("mimalloc") && released < MUCH {
+            view.notes.push(MIMALLOC_WAITS.into());
+        }
     }
     Ok(())
 }
