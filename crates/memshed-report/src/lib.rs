@@ -42,7 +42,7 @@ pub use page::{Page, Report};
 pub use ps::{PsRow, PsView};
 pub use release::{CacheRow, MemorySummary, ReleaseStep, ReleaseView, StepName};
 pub use snapshot::SnapshotView;
-pub use supervise::{BackOff, ReleaseEvent};
+pub use supervise::{BackOff, LeftAlone, ReleaseEvent};
 pub use tune::{Gain, SettingRow, TuneMeasured, TuneSetting, TuneView, Verdict};
 pub use tune_list::{TuneList, TuneListRow};
 pub use tune_picture::{PictureError, tune_html, tune_png};

@@ -5,25 +5,72 @@ use crate::release::ReleaseView;
 use crate::units::bytes;
 
 /// When to leave a process alone: what it takes back within one interval is not worth releasing
-/// again at the next.
+/// again at the next, nor is trying again and again what gives little or does not succeed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BackOff {
     /// Resident bytes before and after the last release, until the next look.
     last: Option<(u64, u64)>,
-    /// For how many looks it is left alone after what comes back; doubles each time.
+    /// Resident bytes at the last attempt in vain: once there is more, it is worth another.
+    in_vain: Option<u64>,
+    /// For how many looks it is left alone after that; doubles each time.
     pause: u32,
     /// For how many more.
     left: u32,
+    why: LeftAlone,
+}
+
+/// Why a process is left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeftAlone {
+    /// What it gave back came straight back.
+    #[default]
+    CameBack,
+    /// It gave little.
+    GaveLittle,
+    /// Nothing came of it.
+    Failed,
+}
+
+impl LeftAlone {
+    fn words(self) -> &'static str {
+        match self {
+            LeftAlone::CameBack => "what it gave back came straight back",
+            LeftAlone::GaveLittle => "it gave little the last time",
+            LeftAlone::Failed => "the last attempt did not succeed",
+        }
+    }
 }
 
 /// Longest pause, in looks.
 const LONGEST: u32 = 64;
 
 impl BackOff {
-    /// Notes a release, from so many resident bytes to so many. One that gave little says nothing.
-    pub fn released(&mut self, before: u64, after: u64) {
-        let gave = before.saturating_sub(after);
-        self.last = (gave >= BackOff::least(before)).then_some((before, after));
+    /// Notes a release, from so many resident bytes to so many; `None` if nothing was done, since
+    /// it had nothing to give.
+    pub fn released(&mut self, before: u64, after: Option<u64>) {
+        let Some(after) = after else { return };
+        self.in_vain = None;
+        if before.saturating_sub(after) >= BackOff::least(before) {
+            self.last = Some((before, after));
+        } else {
+            self.was_in_vain(after, LeftAlone::GaveLittle);
+        }
+    }
+
+    /// Notes an attempt that did not succeed, at so many resident bytes.
+    pub fn failed(&mut self, rss: u64) {
+        self.was_in_vain(rss, LeftAlone::Failed);
+    }
+
+    fn was_in_vain(&mut self, rss: u64, why: LeftAlone) {
+        self.in_vain = Some(rss);
+        self.leave_alone(why);
+    }
+
+    fn leave_alone(&mut self, why: LeftAlone) {
+        self.pause = (self.pause * 2).clamp(1, LONGEST);
+        self.left = self.pause;
+        self.why = why;
     }
 
     /// Less than this is not worth releasing, of a process with so many resident bytes.
@@ -38,12 +85,19 @@ impl BackOff {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// Whether to leave it alone now, and for how many more looks.
-    pub fn hold(&mut self, rss: u64) -> Option<u32> {
+    /// Whether to leave it alone now, for how many more looks, and why.
+    pub fn hold(&mut self, rss: u64) -> Option<(u32, LeftAlone)> {
         self.judge(rss);
+        if self
+            .in_vain
+            .is_some_and(|at| rss >= at + BackOff::least(at))
+        {
+            self.in_vain = None;
+            (self.pause, self.left) = (0, 0);
+        }
         let left = self.left;
         self.left = left.saturating_sub(1);
-        (left > 0).then_some(left)
+        (left > 0).then_some((left, self.why))
     }
 
     /// Whether the last release was worth it: less than half of it has come back.
@@ -53,8 +107,7 @@ impl BackOff {
         };
         let came_back = rss.saturating_sub(after);
         if came_back * 2 >= before - after {
-            self.pause = (self.pause * 2).clamp(1, LONGEST);
-            self.left = self.pause;
+            self.leave_alone(LeftAlone::CameBack);
         } else {
             self.pause = 0;
         }
@@ -69,12 +122,14 @@ pub enum ReleaseEvent {
         /// Resident bytes.
         rss: u64,
     },
-    /// It was left alone, since what it gave back the last time came straight back.
+    /// It was left alone.
     Held {
         /// Resident bytes.
         rss: u64,
         /// For how many looks, with this one.
         looks: u32,
+        /// Why.
+        why: LeftAlone,
     },
     /// It gave back what it could.
     Released(Box<ReleaseView>),
@@ -95,10 +150,10 @@ impl ReleaseEvent {
             ReleaseEvent::Below { rss } => {
                 format!("process {pid}: {} resident, below the limit", bytes(*rss))
             }
-            ReleaseEvent::Held { rss, looks } => format!(
-                "process {pid}: {} resident; what it gave back came straight back, so it is left \
-                 alone for {looks} more",
-                bytes(*rss)
+            ReleaseEvent::Held { rss, looks, why } => format!(
+                "process {pid}: {} resident; {}, so it is left alone for {looks} more",
+                bytes(*rss),
+                why.words()
             ),
             ReleaseEvent::Released(view) => match &view.after {
                 None => format!(
@@ -125,9 +180,9 @@ impl ReleaseEvent {
             ReleaseEvent::Below { rss } => {
                 serde_json::json!({ "event": "below", "rss_bytes": rss })
             }
-            ReleaseEvent::Held { rss, looks } => {
-                serde_json::json!({ "event": "held", "rss_bytes": rss, "looks": looks })
-            }
+            ReleaseEvent::Held { rss, looks, why } => serde_json::json!({
+                "event": "held", "rss_bytes": rss, "looks": looks, "why": why.words()
+            }),
             ReleaseEvent::Released(view) => {
                 let mut value = view.json();
                 value["event"] = "released".into();
@@ -154,7 +209,9 @@ mod tests {
         let look = |&rss: &u64| {
             let release = back_off.hold(rss).is_none();
             if release {
-                back_off.released(rss, rss.min(low));
+                // It is not even tried where little is expected.
+                let worth_it = rss.saturating_sub(low) >= BackOff::least(rss);
+                back_off.released(rss, worth_it.then_some(rss.min(low)));
             }
             release
         };
@@ -171,6 +228,32 @@ mod tests {
     #[test]
     fn what_stays_released_is_released_again_when_it_has_grown() {
         assert_eq!(releases(&[1000, 410, 415, 600, 420], 400), [true; 5]);
+    }
+
+    /// When a process is tried, of which more is expected than it gives.
+    fn attempts(sizes: &[u64], fails: bool) -> Vec<bool> {
+        let mut back_off = BackOff::default();
+        let look = |&rss: &u64| {
+            let release = back_off.hold(rss).is_none();
+            match (release, fails) {
+                (true, true) => back_off.failed(rss),
+                (true, false) => back_off.released(rss, Some(rss - 1)),
+                (false, _) => {}
+            }
+            release
+        };
+        sizes.iter().map(look).collect()
+    }
+
+    #[test]
+    fn what_is_tried_in_vain_is_tried_less_and_less_until_there_is_more() {
+        for fails in [true, false] {
+            let told = attempts(&[1000; 16], fails);
+            let at: Vec<usize> = (0..16).filter(|&k| told[k]).collect();
+            assert_eq!(at, [0, 2, 5, 10]);
+            let grows = attempts(&[1000, 1000, 1000, 1010, 1100, 1100, 1100], fails);
+            assert_eq!(grows, [true, false, true, false, true, false, true]);
+        }
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub struct TuneView {
     pub settings: Vec<SettingRow>,
     /// How it was measured.
     pub rounds: Rounds,
+    /// Whether the load took the same time in every run: it is given a time, as it seems, and not
+    /// an amount of work, so that processor time cannot be compared.
+    pub timed_load: bool,
+    /// Why there were no more rounds, if the program failed as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken_off: Option<String>,
 }
 
 /// How much there is to gain.
@@ -118,6 +124,9 @@ pub struct SettingRow {
     pub rounds: usize,
     /// Whether it was chosen for the test.
     pub tested: bool,
+    /// How single runs failed, which a second one did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mishaps: Vec<String>,
     /// How its figures spread over all rounds.
     pub figures: Vec<FigureRow>,
     /// By how much it changes them.
@@ -154,6 +163,8 @@ pub struct ChangeRow {
     pub better: bool,
     /// Whether it is taken for worse.
     pub worse: bool,
+    /// Whether it looked better, and the rounds did not decide.
+    pub undecided: bool,
 }
 
 /// A setting as it was measured, for the view.
@@ -171,8 +182,10 @@ pub struct TuneSetting {
     pub first: Vec<Pair>,
     /// The rounds that decided.
     pub fresh: Vec<Pair>,
-    /// What was asked of these, and whether the answer is yes.
-    pub questions: Vec<(Question, bool)>,
+    /// What was asked of these, and whether the answer is yes; `None` if they did not decide.
+    pub questions: Vec<(Question, Option<bool>)>,
+    /// How single runs failed, which a second one did not.
+    pub mishaps: Vec<String>,
     /// When start-up was over.
     pub frozen: Vec<f64>,
     /// See [`SettingRow`].
@@ -202,6 +215,10 @@ pub struct TuneMeasured {
     pub runs: usize,
     /// Where the order of the runs came from.
     pub seed: u64,
+    /// Whether the runs were as long as a load.
+    pub load: bool,
+    /// See [`TuneView`].
+    pub broken_off: Option<String>,
 }
 
 /// A metric in JSON.
@@ -240,6 +257,8 @@ impl TuneView {
                 chance_of_error: ERROR,
                 seed: measured.seed,
             },
+            timed_load: measured.load && is_timed(measured),
+            broken_off: measured.broken_off.clone(),
         }
     }
 
@@ -287,6 +306,17 @@ pub(crate) fn figure(rows: &[FigureRow], metric: Metric) -> Option<&FigureRow> {
     rows.iter().find(|row| row.metric == metric)
 }
 
+/// Whether all runs took the same time, of whole seconds.
+fn is_timed(measured: &TuneMeasured) -> bool {
+    let tried = measured.settings.iter();
+    let tried = tried.flat_map(|setting| setting.first.iter().chain(&setting.fresh));
+    let runs = measured.as_is.iter().chain(tried.map(|(_, run)| run));
+    let Some(Spread { median, low, high }) = Spread::metric(runs, Metric::Wall) else {
+        return false;
+    };
+    median > 0.9 && (high - low) < 0.01 * median && (median - median.round()).abs() < 0.02 * median
+}
+
 /// The setting to choose: the one that gains most; an earlier one where it is about as good.
 fn recommended(settings: &[SettingRow]) -> Option<&SettingRow> {
     let better = |setting: &&SettingRow| {
@@ -331,9 +361,9 @@ fn row(setting: &TuneSetting) -> SettingRow {
     } else {
         &setting.first
     };
-    let yes = |metric| {
+    let answered = |metric, wanted| {
         let mut all = setting.questions.iter();
-        all.any(|(question, yes)| question.metric == metric && *yes)
+        all.any(|(question, answer)| question.metric == metric && *answer == wanted)
     };
     let change = |effect: Effect| ChangeRow {
         metric: effect.metric,
@@ -341,8 +371,9 @@ fn row(setting: &TuneSetting) -> SettingRow {
         ratio_low: effect.low,
         ratio_high: effect.high,
         p: effect.p_better,
-        better: tested && yes(effect.metric),
+        better: tested && answered(effect.metric, Some(true)),
         worse: effect.loses(),
+        undecided: tested && answered(effect.metric, None),
     };
     let changes = Metric::ALL
         .into_iter()
@@ -373,6 +404,7 @@ fn row(setting: &TuneSetting) -> SettingRow {
             .filter(|tail| !tail.is_empty()),
         rounds: judged.len(),
         tested,
+        mishaps: setting.mishaps.clone(),
         figures: figures(&runs),
         changes,
         froze_after: Spread::of(setting.frozen.iter().copied()).map(|spread| spread.median),

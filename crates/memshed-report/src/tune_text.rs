@@ -5,6 +5,9 @@ use crate::tune::{ChangeRow, FigureRow, Gain, SettingRow, TuneView, Verdict};
 use crate::units::{bytes, duration, plural};
 use memshed_analysis::tune::Metric;
 
+/// Where it is surely at most so much of the time, it is said how many times as fast that is.
+const MUCH_FASTER: f64 = 0.75;
+
 /// The whole report.
 pub(crate) fn tune(view: &TuneView, page: &Page) -> String {
     let mut out = String::new();
@@ -101,7 +104,16 @@ fn sentences(view: &TuneView) -> Vec<String> {
         .and_then(|name| view.setting(name));
     let mut out = Vec::new();
     match chosen {
+        None if view.settings.iter().all(|s| s.rounds == 0) => {
+            out.push("None of the settings could be measured: see below.".into());
+        }
         Some(chosen) => out.extend(recommendation(view, chosen)),
+        None if view.gain == Gain::None && undecided(view).is_some() => {
+            out.push(format!(
+                "No gain is sure: of {tried}, none was shown to make {} better.",
+                view.program
+            ));
+        }
         None if view.gain == Gain::None => {
             out.push(format!(
                 "Nothing is to be gained: of {tried}, none makes {} better.",
@@ -114,6 +126,8 @@ fn sentences(view: &TuneView) -> Vec<String> {
         )),
     }
     out.extend(trade_offs(view, chosen));
+    out.extend(undecided(view));
+    out.extend(doubts(view));
     if !view.settings.iter().any(|s| s.verdict == Verdict::Fails) {
         return out;
     }
@@ -123,6 +137,61 @@ fn sentences(view: &TuneView) -> Vec<String> {
         "The program fails under {}: see below.",
         list(&names)
     ));
+    out
+}
+
+/// What may be better, and was not shown to be.
+fn undecided(view: &TuneView) -> Option<String> {
+    let mut open = Vec::new();
+    for setting in &view.settings {
+        let changes = setting.changes.iter().filter(|change| change.undecided);
+        open.extend(changes.map(|change| {
+            format!(
+                "{} ({} {} to {})",
+                setting.name,
+                short(change.metric),
+                percent(change.ratio_low),
+                percent(change.ratio_high)
+            )
+        }));
+    }
+    (!open.is_empty()).then(|| {
+        format!(
+            "Not decided in {}: {}. More --rounds, or a quieter machine, would tell.",
+            plural(view.rounds.deciding as u64, "new round"),
+            list(&open)
+        )
+    })
+}
+
+/// What keeps the figures from being as good as they look.
+fn doubts(view: &TuneView) -> Vec<String> {
+    let mut out = Vec::new();
+    if view.timed_load {
+        out.push(
+            "The load took the same time in every run: it is given a time, as it seems, and not a \
+             number of requests. Then processor time and memory cannot be compared; let it make a \
+             fixed number."
+                .to_string(),
+        );
+    }
+    if let Some(how) = &view.broken_off {
+        out.push(format!(
+            "Broken off: as it is, {} failed twice in a row ({how}); this is from the rounds before.",
+            view.program
+        ));
+    }
+    for setting in view.settings.iter().filter(|s| !s.mishaps.is_empty()) {
+        if setting.verdict == Verdict::Fails {
+            continue;
+        }
+        let times = plural(setting.mishaps.len() as u64, "run");
+        out.push(format!(
+            "Under {}, {times} failed ({}), and went well when repeated.",
+            setting.name,
+            list(&setting.mishaps)
+        ));
+    }
     out
 }
 
@@ -136,11 +205,11 @@ fn recommendation(view: &TuneView, chosen: &SettingRow) -> Vec<String> {
         _ => format!("Set {}: {} runs with {gains}", chosen.name, view.program),
     };
     let change = |metric| chosen.change(metric).filter(|change| change.better);
-    if let Some(cpu) = change(Metric::Cpu).filter(|_| view.gain == Gain::Much) {
-        first += &format!(", {:.1} times as fast", 1.0 / cpu.ratio);
+    if let Some(wall) = change(Metric::Wall).filter(|wall| wall.ratio_high <= MUCH_FASTER) {
+        first += &format!(", {:.1} times as fast", 1.0 / wall.ratio);
     }
     first += &match price(chosen).as_slice() {
-        [] => ", and is worse in nothing".to_string(),
+        [] => ", at no price that was seen".to_string(),
         price => format!(", for {}", list(price)),
     };
     let figures = Metric::ALL.into_iter().filter_map(|metric| {

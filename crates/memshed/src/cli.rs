@@ -325,8 +325,9 @@ pub struct TuneArgs {
     /// so give it the same work each time, or let --load do so.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
-    /// Run this line of the shell once COMMAND is ready, such as 'wrk -c 8 http://localhost:8000/';
-    /// each run ends with it, and takes the time that it takes.
+    /// Run this line of the shell once COMMAND is ready, such as 'ab -n 20000 -c 8
+    /// http://localhost:8000/'; each run ends with it, and takes the time that it takes. It has to do
+    /// the same work each time, not work for the same time, and to fail if requests do.
     #[arg(long, value_name = "LINE")]
     pub load: Option<OsString>,
     /// COMMAND is ready, and its start-up over, when something listens there: a port, or HOST:PORT.

@@ -3,7 +3,8 @@
 use crate::{assert_follows, check, plain};
 use memshed_heap::Cache;
 use memshed_report::{
-    MemorySummary, Page, RELEASE_SCHEMA, ReleaseEvent, ReleaseStep, ReleaseView, Report, StepName,
+    LeftAlone, MemorySummary, Page, RELEASE_SCHEMA, ReleaseEvent, ReleaseStep, ReleaseView, Report,
+    StepName,
 };
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ fn lines_of_a_supervisor() {
         ReleaseEvent::Held {
             rss: 2_000_000_000,
             looks: 4,
+            why: LeftAlone::CameBack,
         },
         ReleaseEvent::Released(Box::new(released())),
         ReleaseEvent::Missed {

@@ -51,7 +51,7 @@ fn tried(name: &str, does: &str, after: Figures, better: &[Metric]) -> TuneSetti
                         setting: 0,
                         metric: *metric,
                     },
-                    true,
+                    Some(true),
                 )
             })
             .collect(),
@@ -69,6 +69,7 @@ fn measured(settings: Vec<TuneSetting>) -> TuneMeasured {
         settings,
         runs: 42,
         seed: 7,
+        ..TuneMeasured::default()
     }
 }
 
@@ -195,6 +196,60 @@ fn something_to_gain() {
     let said = plain(&view, &Page::default());
     assert!(said.starts_with("Set gc-thresholds: "), "{said}");
     assert!(!said.contains("times as fast"), "{said}");
+}
+
+#[test]
+fn what_is_in_doubt_is_said() {
+    let mut setting = thresholds(run(4.9, 240.0, 210.0, 0.231), &[Metric::Cpu]);
+    setting.questions[0].1 = None;
+    setting.mishaps = vec!["exit status 1".into()];
+    let mut measured = measured(vec![setting]);
+    measured.broken_off = Some("exit status 3".into());
+    let view = TuneView::new(&measured);
+    assert_eq!((view.gain, view.timed_load), (Gain::None, false));
+    check("tune_doubts.txt", &plain(&view, &Page::default()));
+}
+
+#[test]
+fn a_load_that_is_given_a_time_is_noticed() {
+    let timed = |wall: f64| {
+        let mut all = all();
+        let ten = |run: &mut Figures| run.wall = Some(wall + run.cpu / 1000.0);
+        all.as_is.iter_mut().for_each(ten);
+        for setting in &mut all.settings {
+            let pairs = setting.first.iter_mut().chain(&mut setting.fresh);
+            pairs.for_each(|(before, after)| [before, after].into_iter().for_each(ten));
+        }
+        all.load = true;
+        TuneView::new(&all)
+    };
+    assert!(
+        !TuneView::new(&TuneMeasured {
+            load: true,
+            ..all()
+        })
+        .timed_load
+    );
+    assert!(timed(10.0).timed_load && !timed(10.4).timed_load);
+    let said = plain(&timed(10.0), &Page::default());
+    assert!(said.contains("The load took the same time"), "{said}");
+}
+
+#[test]
+fn where_nothing_could_be_measured_nothing_is_said_about_gains() {
+    let measured = TuneMeasured {
+        as_is: Vec::new(),
+        ..measured(vec![TuneSetting {
+            name: "tcmalloc".into(),
+            not_tried: Some("it is not installed".into()),
+            ..TuneSetting::default()
+        }])
+    };
+    let said = plain(&TuneView::new(&measured), &Page::default());
+    assert!(
+        said.starts_with("None of the settings could be measured"),
+        "{said}"
+    );
 }
 
 #[test]

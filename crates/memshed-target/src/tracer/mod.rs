@@ -17,6 +17,7 @@ mod freeze;
 mod guard;
 mod home;
 mod inject;
+mod late;
 mod ptrace;
 mod serve;
 mod sleepers;

@@ -82,36 +82,45 @@ impl Progress for Silent {
 impl Supervisor<'_> {
     /// One look, and what came of it; `None` if the process has ended.
     fn look(&mut self) -> Result<Option<ReleaseEvent>, CommandError> {
-        let memory = self.process.process().memory_use();
-        let rss = match memory {
+        let rss = match self.process.process().memory_use() {
             Ok(memory) => memory.rss,
-            Err(_) => return Ok(None),
+            Err(_) if self.process.has_ended() => return Ok(None),
+            Err(error) => {
+                let why = format!("its memory cannot be read: {error}");
+                return Ok(Some(ReleaseEvent::Missed { why }));
+            }
         };
         if rss < self.above {
             self.back_off.rest(rss);
             return Ok(Some(ReleaseEvent::Below { rss }));
         }
-        if let Some(looks) = self.back_off.hold(rss) {
-            return Ok(Some(ReleaseEvent::Held { rss, looks }));
+        if let Some((looks, why)) = self.back_off.hold(rss) {
+            return Ok(Some(ReleaseEvent::Held { rss, looks, why }));
         }
         match self.release(BackOff::least(rss)) {
             Ok(view) => {
-                let after = view.after.as_ref().map_or(rss, |after| after.rss_bytes);
+                let after = view.after.as_ref().map(|after| after.rss_bytes);
                 self.back_off.released(view.before.rss_bytes, after);
                 Ok(Some(ReleaseEvent::Released(Box::new(view))))
             }
             Err(_) if self.process.has_ended() => Ok(None),
             // A look that did not succeed, because another memshed looks at it, say, is not the
             // end.
-            Err(error) => Ok(Some(ReleaseEvent::Missed {
-                why: error.to_string(),
-            })),
+            Err(error) => {
+                self.back_off.failed(rss);
+                Ok(Some(ReleaseEvent::Missed {
+                    why: error.to_string(),
+                }))
+            }
         }
     }
 
     fn release(&self, least: u64) -> Result<memshed_report::ReleaseView, LookError> {
         // No longer than needed: one memshed at a time.
         let target = release::Target::open(self.pid)?;
+        if !target.is(self.process.process()) {
+            return Err(LookError::Gone(self.pid));
+        }
         let wanted = Wanted {
             least,
             ..self.wanted.clone()

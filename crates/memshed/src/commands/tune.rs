@@ -3,8 +3,9 @@
 use super::Status;
 use crate::cli::TuneArgs;
 use crate::error::{CommandError, LaunchError, OutputError};
+use crate::launch::guardian::Guardian;
 use crate::printer::Printer;
-use crate::tune::plan::{Cannot, Fate, Tried, Tuned, tune};
+use crate::tune::plan::{Answer, Cannot, Fate, Tried, Tuned, tune};
 use crate::tune::run::{Failure, Program, Ready, listens};
 use crate::tune::settings::{Machine, SETTINGS, Setting};
 use crate::tune::tree;
@@ -31,6 +32,12 @@ pub fn run(args: &TuneArgs, printer: &Printer) -> Result<Status, CommandError> {
         ready: ready(args)?,
         run_for: args.run_for,
         limit: args.limit,
+        // Before memshed becomes the reaper of its descendants, of whom this one must not be.
+        guardian: Guardian::start().map_err(|error| LaunchError::System {
+            command: name(&args.command),
+            what: "fork",
+            error,
+        })?,
     };
     if let Some(Ready::Listening(address)) = &program.ready
         && listens(address)
@@ -51,8 +58,8 @@ pub fn run(args: &TuneArgs, printer: &Printer) -> Result<Status, CommandError> {
     drop(stages);
     let tuned = tuned.map_err(|cannot| story(&cannot, args))?;
     let view = view(&program, &tuned, seed);
-    picture(args, &view)?;
     printer.report(&view)?;
+    picture(args, &view)?;
     Ok(Status::Fine)
 }
 
@@ -119,14 +126,20 @@ fn seed() -> u64 {
     now.map_or(1, |now| now.as_micros() as u64) % 1_000_000_007
 }
 
-/// Makes sure that there is a folder to write a file to.
+/// Makes sure that there is a folder to write a file to, and that it can be written to.
 fn writable(path: &Path) -> Result<(), CommandError> {
     let folder = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => path,
     };
-    if !folder.is_dir() {
+    let fail = |error: rustix::io::Errno| OutputError::new(path, error.into());
+    if path.is_dir() {
+        return Err(fail(rustix::io::Errno::ISDIR).into());
+    }
+    if folder.is_dir() {
+        rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).map_err(fail)?;
+    } else {
         return Err(OutputError::new(path, std::io::ErrorKind::NotFound.into()).into());
     }
     Ok(())
@@ -225,7 +238,17 @@ fn view(run: &Program, tuned: &Tuned, seed: u64) -> TuneView {
         deciding: tuned.fresh,
         runs: tuned.runs,
         seed,
+        load: run.load.is_some(),
+        broken_off: tuned.broken_off.clone(),
     })
+}
+
+fn answered(answer: Answer) -> Option<bool> {
+    match answer {
+        Answer::Open => None,
+        Answer::Yes => Some(true),
+        Answer::No => Some(false),
+    }
 }
 
 fn row(tried: &Tried) -> TuneSetting {
@@ -242,11 +265,16 @@ fn row(tried: &Tried) -> TuneSetting {
         fails,
         first: tried.first.clone(),
         fresh: tried.fresh.clone(),
-        questions: tried.questions.clone(),
+        questions: tried
+            .questions
+            .iter()
+            .map(|(question, answer)| (*question, answered(*answer)))
+            .collect(),
         frozen: tried.frozen.clone(),
         environment: setting.lasting_environment(),
         python: setting.lasting_python(),
         place: setting.place(),
-        package: setting.preload.map(|(_, package)| package.to_string()),
+        package: setting.package().map(str::to_string),
+        mishaps: tried.mishaps.clone(),
     }
 }

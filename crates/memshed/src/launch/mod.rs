@@ -1,7 +1,7 @@
 //! `-- COMMAND`: starts a command, follows it to its first Python process, and ends it.
 
 mod follow;
-mod guardian;
+pub mod guardian;
 pub mod measured;
 mod start;
 mod symbols;
@@ -10,7 +10,7 @@ mod trace;
 use crate::error::LaunchError;
 use crate::interrupt::OnInterrupt;
 use crate::proc;
-use guardian::Guardian;
+use guardian::{Guarded, Guardian};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ pub struct Launched {
     group: i32,
     ending: bool,
     _undo: OnInterrupt,
-    /// Sent away last, when the command has ended.
-    _guardian: Guardian,
+    /// Dropped last, when the command has ended.
+    _guarded: Guarded,
 }
 
 impl Launched {
@@ -40,7 +40,8 @@ impl Launched {
             error,
         })?;
         let group = held.pid;
-        let guardian = Guardian::over(group).map_err(|error| LaunchError::System {
+        let guarded = Guardian::start().and_then(|guardian| guardian.over(group));
+        let guarded = guarded.map_err(|error| LaunchError::System {
             command: name.clone(),
             what: "fork",
             error,
@@ -64,7 +65,7 @@ impl Launched {
             group,
             ending: due.ending,
             _undo: undo,
-            _guardian: guardian,
+            _guarded: guarded,
         })
     }
 

@@ -57,6 +57,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether it is this process, and not another of its number.
+    pub fn is(&self, process: &Process) -> bool {
+        self.process.start_time() == process.start_time()
+    }
+
     /// Opens the process `pid`.
     pub fn open(pid: i32) -> Result<Target, LookError> {
         let process = open::open(pid)?;

@@ -16,8 +16,19 @@ pub enum Fate {
     Left(String),
     /// It could not be applied, and why.
     NotApplied(String),
-    /// The program fails under it: how, and the end of what it said.
+    /// The program fails under it, also a second time: how, and the end of what it said.
     Fails(String, String),
+}
+
+/// A question of the first rounds, and what the new ones say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Not known yet.
+    Open,
+    /// It is really better.
+    Yes,
+    /// It is not, or hardly.
+    No,
 }
 
 /// A setting and how it fared.
@@ -30,8 +41,10 @@ pub struct Tried {
     pub first: Vec<Pair>,
     /// The rounds that decided; empty if it was not chosen.
     pub fresh: Vec<Pair>,
-    /// What the first rounds asked, and whether it was answered with yes.
-    pub questions: Vec<(Question, bool)>,
+    /// What the first rounds asked, and the answers.
+    pub questions: Vec<(Question, Answer)>,
+    /// How single runs failed, which a second one did not.
+    pub mishaps: Vec<String>,
     /// When start-up was over, in seconds, as the program's collector saw it.
     pub frozen: Vec<f64>,
 }
@@ -50,6 +63,8 @@ pub struct Tuned {
     pub looks: usize,
     /// Runs in all.
     pub runs: usize,
+    /// Why there are no more rounds, if the program as it is failed twice in a row.
+    pub broken_off: Option<String>,
 }
 
 /// Why nothing could be measured.
@@ -109,6 +124,7 @@ pub fn tune(
         first: Vec::new(),
         fresh: Vec::new(),
         questions: Vec::new(),
+        mishaps: Vec::new(),
         frozen: Vec::new(),
     });
     let mut trial = Trial {
@@ -123,34 +139,61 @@ pub fn tune(
             fresh: 0,
             looks: looks(most).len(),
             runs: 0,
+            broken_off: None,
         },
     };
-    trial.warm_up()?;
-    for round in 1..=SCREENING {
-        let all = trial.measured();
-        let name = format!("round {round} of {SCREENING}, all settings");
-        trial.round(&all, &name, |tried| &mut tried.first)?;
+    trial.leave_what_is_missing();
+    if trial.measured().is_empty() {
+        return Ok(trial.tuned);
     }
-    trial.ask();
-    trial.decide(most)?;
+    trial.warm_up()?;
+    match trial.rounds(most) {
+        Ok(()) => {}
+        // What there is by then is worth more than nothing.
+        Err(Cannot::AsIs(failure)) if !trial.tuned.as_is.is_empty() => {
+            trial.tuned.broken_off = Some(failure.how());
+        }
+        Err(cannot) => return Err(cannot),
+    }
     Ok(trial.tuned)
 }
 
 impl Trial<'_> {
+    fn leave_what_is_missing(&mut self) {
+        let machine = Machine::look();
+        for tried in &mut self.tuned.tried {
+            if let Some(why) = tried.setting.missing(&machine) {
+                tried.fate = Fate::Left(why);
+            }
+        }
+    }
+
     /// A first run that is not counted: it fills caches, and shows what the program is.
     fn warm_up(&mut self) -> Result<(), Cannot> {
         self.progress.stage("a first run, as it is");
         let done = self.run(None)?.map_err(Cannot::AsIs)?;
         self.tuned.interpreter = done.said.interpreter;
-        let machine = Machine::look();
-        for tried in &mut self.tuned.tried {
-            let missing = tried.setting.missing(&machine);
-            let why = missing.or_else(|| tried.setting.refused(done.said.interpreter));
-            if let Some(why) = why {
+        for at in self.measured() {
+            let tried = &mut self.tuned.tried[at];
+            if let Some(why) = tried.setting.refused(done.said.interpreter) {
                 tried.fate = Fate::Left(why);
             }
         }
         Ok(())
+    }
+
+    /// Those that choose, and those that decide.
+    fn rounds(&mut self, most: usize) -> Result<(), Cannot> {
+        for round in 1..=SCREENING {
+            let all = self.measured();
+            if all.is_empty() {
+                return Ok(());
+            }
+            let name = format!("round {round} of {SCREENING}, all settings");
+            self.round(&all, &name, |tried| &mut tried.first)?;
+        }
+        self.ask();
+        self.decide(most)
     }
 
     fn measured(&self) -> Vec<usize> {
@@ -187,13 +230,28 @@ impl Trial<'_> {
             let shown = setting.map_or("as it is", |setting| setting.name);
             let step = format!("{name}: {} of {}, {shown}", place + 1, order.len());
             self.progress.stage(&step);
-            match (*one, self.run(setting)?) {
+            let done = match self.run(setting)? {
+                Ok(done) => Ok(done),
+                // A mishap, perhaps.
+                Err(first) => {
+                    if let Some(at) = one {
+                        self.tuned.tried[*at].mishaps.push(first.how());
+                    }
+                    self.progress.stage(&format!("{step}, again"));
+                    self.run(setting)?
+                }
+            };
+            match (*one, done) {
                 (None, done) => as_is = Some(done.map_err(Cannot::AsIs)?.figures),
-                (Some(at), Ok(done)) => match not_applied(self.tuned.tried[at].setting, &done.said)
-                {
-                    Some(why) => self.tuned.tried[at].fate = Fate::NotApplied(why),
-                    None => results.push((at, done)),
-                },
+                (Some(at), Ok(done)) => {
+                    let tried = &mut self.tuned.tried[at];
+                    match not_applied(tried.setting, &done.said) {
+                        // One run that ended too early spoils nothing but its round.
+                        Some(why) if tried.first.is_empty() => tried.fate = Fate::NotApplied(why),
+                        Some(_) => {}
+                        None => results.push((at, done)),
+                    }
+                }
                 (Some(at), Err(failure)) => self.tuned.tried[at].fate = fails(failure),
             }
         }
@@ -211,7 +269,8 @@ impl Trial<'_> {
     fn ask(&mut self) {
         for at in self.measured() {
             let asked: Vec<Question> = question(at, &self.tuned.tried[at].first).collect();
-            self.tuned.tried[at].questions = asked.into_iter().map(|one| (one, false)).collect();
+            let open = |one| (one, Answer::Open);
+            self.tuned.tried[at].questions = asked.into_iter().map(open).collect();
         }
     }
 
@@ -238,16 +297,23 @@ impl Trial<'_> {
         let questions: Vec<Question> = self.questions().map(|(question, _)| question).collect();
         let effects: Vec<Option<Effect>> = questions.iter().map(|q| self.effect(*q)).collect();
         let yes = decide(&effects, self.tuned.looks);
-        for (question, yes) in questions.iter().zip(yes) {
+        for ((question, effect), yes) in questions.iter().zip(&effects).zip(yes) {
+            let lost = effect.is_some_and(|effect| hopeless(&effect));
             let tried = &mut self.tuned.tried[question.setting];
-            for (asked, answer) in &mut tried.questions {
-                // Once it is answered with yes, it stays so.
-                *answer |= asked == question && yes;
+            let mut asked = tried.questions.iter_mut();
+            if let Some((_, answer)) = asked.find(|(asked, _)| asked == question) {
+                *answer = match *answer {
+                    // Once it is answered with yes, it stays so.
+                    Answer::Yes => Answer::Yes,
+                    _ if yes => Answer::Yes,
+                    _ if lost => Answer::No,
+                    _ => Answer::Open,
+                };
             }
         }
     }
 
-    fn questions(&self) -> impl Iterator<Item = (Question, bool)> {
+    fn questions(&self) -> impl Iterator<Item = (Question, Answer)> {
         let measured = |tried: &&Tried| matches!(tried.fate, Fate::Measured);
         let tried = self.tuned.tried.iter().filter(measured);
         tried.flat_map(|tried| tried.questions.iter().copied())
@@ -259,13 +325,13 @@ impl Trial<'_> {
 
     /// Settings with a question that is not answered yet.
     fn open(&self) -> Vec<usize> {
-        let is_open = |(question, yes): &(Question, bool)| {
+        let is_open = |(question, answer): &(Question, Answer)| {
             let rounds = self.tuned.tried[question.setting].fresh.len();
             let early = rounds < memshed_analysis::tune::FIRST_LOOK;
             let lost = self
                 .effect(*question)
                 .is_some_and(|effect| hopeless(&effect));
-            early || !yes && !lost
+            early || *answer != Answer::Yes && !lost
         };
         let mut open: Vec<usize> = self
             .questions()
@@ -281,6 +347,9 @@ impl Trial<'_> {
 fn not_applied(setting: &Setting, said: &Said) -> Option<String> {
     if setting.preload.is_some() && said.interpreter.is_some() && !said.preload {
         return Some("the library was not loaded into Python".into());
+    }
+    if setting.python.thresholds.is_some() && said.own_thresholds {
+        return Some("the program sets thresholds of its own".into());
     }
     if setting.python.freeze && said.frozen.is_none() {
         let why = match said.collections {

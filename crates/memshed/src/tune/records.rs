@@ -12,6 +12,8 @@ const HOOK: &str = include_str!("sitecustomize.py");
 const FIELDS: usize = 16;
 /// Where memshed says that start-up is over.
 const READY: u64 = 5;
+/// What the folders are called, before the process id.
+const PREFIX: &str = "memshed-tune-";
 /// No run has more records than this; a program that forks without end may not fill memory.
 const MOST: usize = 100_000;
 
@@ -26,8 +28,9 @@ impl Folder {
     pub fn make() -> io::Result<Folder> {
         let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed();
         let nanos = nanos.map_or(0, |since| since.subsec_nanos());
-        let name = format!("memshed-tune-{}-{nanos}", std::process::id());
+        let name = format!("{PREFIX}{}-{nanos}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        sweep();
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         let folder = Folder { path, runs: 0 };
         std::fs::write(folder.path.join("sitecustomize.py"), HOOK)?;
@@ -51,6 +54,20 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes folders that a killed memshed has left.
+fn sweep() {
+    let entries = std::fs::read_dir(std::env::temp_dir());
+    for entry in entries.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let pid = pid.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // Those of other users stay.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -78,6 +95,8 @@ pub struct Said {
     pub peak: f64,
     /// Whether the library asked for was loaded.
     pub preload: bool,
+    /// Whether one of them had other thresholds of the collector at its end than those set.
+    pub own_thresholds: bool,
 }
 
 impl Records {
@@ -178,6 +197,7 @@ impl Said {
         }
         self.peak = self.peak.max(fields[7]);
         self.preload |= fields[8] > 0.0;
+        self.own_thresholds |= fields[12] > 0.0;
     }
 }
 

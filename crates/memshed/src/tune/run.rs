@@ -4,10 +4,11 @@ use super::records::{Records, Said};
 use super::settings::{Python, Setting};
 use super::tree;
 use crate::interrupt;
+use crate::launch::guardian::{Guarded, Guardian};
 use crate::launch::measured::{self, Ended, Start};
 use memshed_analysis::tune::Figures;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -39,6 +40,8 @@ pub struct Program {
     pub run_for: Option<Duration>,
     /// A run that takes longer has failed.
     pub limit: Duration,
+    /// Ends what runs if memshed dies.
+    pub guardian: Guardian,
 }
 
 /// When a server is ready.
@@ -71,16 +74,28 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// What became of it, in a few words.
+    pub fn how(&self) -> String {
+        match self {
+            Failure::Start(error) => error.to_string(),
+            Failure::Ended { how, .. } => how.clone(),
+        }
+    }
+}
+
 /// A process that was started, what it writes, and whether it has ended.
 struct Started {
     pid: i32,
     handle: Option<OwnedFd>,
     stderr: Receiver<Vec<u8>>,
     ended: Option<(ExitStatus, Instant)>,
+    /// Where there was no room for it in the system, the kernel sees to the process alone.
+    _guarded: Option<Guarded>,
 }
 
 impl Started {
-    fn new(mut child: Child) -> Started {
+    fn new(mut child: Child, guardian: &Guardian) -> Started {
         let pid = child.id().cast_signed();
         let (sender, stderr) = channel();
         if let Some(pipe) = child.stderr.take() {
@@ -92,6 +107,7 @@ impl Started {
             handle,
             stderr,
             ended: None,
+            _guarded: guardian.over(pid).ok(),
         }
     }
 
@@ -153,7 +169,7 @@ pub fn run(
         program,
         records,
         began,
-        main: Started::new(child),
+        main: Started::new(child, &program.guardian),
         load: None,
         load_began: None,
         ready: false,
@@ -269,7 +285,7 @@ impl Run<'_> {
             no_huge_pages: false,
         })?;
         self.load_began = Some(Instant::now());
-        self.load = Some(Started::new(child));
+        self.load = Some(Started::new(child, &self.program.guardian));
         Ok(())
     }
 
@@ -340,11 +356,12 @@ impl Run<'_> {
         let due = matches!(over, Over::Due);
         if due {
             self.look_now();
-            tree::signal_group(self.main.pid, Signal::TERM);
         }
         let settled = self.last;
         let mut ended = Vec::new();
-        tree::end_all(|one| ended.push(one));
+        // Asked once, and first of all alone, a server ends its own children in an orderly way.
+        let first = due.then_some(self.main.pid);
+        tree::end_all(first, |one| ended.push(one));
         for one in &ended {
             self.take(one);
         }

@@ -13,7 +13,7 @@ pub struct Setting {
     /// Variables of the environment. `GLIBC_TUNABLES` joins those that are there already.
     pub environment: &'static [(&'static str, &'static str)],
     /// A library to be loaded before all others: the names of its file, and the package that
-    /// has it on Debian.
+    /// has the first of these on Debian.
     pub preload: Option<(&'static [&'static str], &'static str)>,
     /// What is done inside Python.
     pub python: Python,
@@ -145,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
         does: "objects and C code get their memory from mimalloc",
         environment: &[("PYTHONMALLOC", "malloc")],
         preload: Some((
-            &["libmimalloc.so.3", "libmimalloc.so.2", "libmimalloc.so"],
+            &["libmimalloc.so.2", "libmimalloc.so.3", "libmimalloc.so"],
             "libmimalloc2.0",
         )),
         needs: Needs::Allocator,
@@ -222,6 +222,19 @@ impl Setting {
         places.into_iter().find(|path| path.is_file())
     }
 
+    /// Debian's package that has its library, if that is where the library is from.
+    pub fn package(&self) -> Option<&'static str> {
+        let (names, package) = self.preload?;
+        let path = self.preload_path()?;
+        let debian = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"];
+        let there = path
+            .parent()
+            .is_some_and(|folder| debian.iter().any(|d| folder == Path::new(d)));
+        // Other versions are other packages'.
+        let same = path.file_name().is_some_and(|name| name == names[0]);
+        (there && same).then_some(package)
+    }
+
     /// Why this machine does not have it, if so.
     pub fn missing(&self, machine: &Machine) -> Option<String> {
         if let (Some((names, package)), None) = (self.preload, self.preload_path()) {
@@ -241,8 +254,14 @@ impl Setting {
     pub fn refused(&self, interpreter: Option<Interpreter>) -> Option<String> {
         let Some(interpreter) = interpreter else {
             let inside = self.python.freeze || self.python.thresholds.is_some();
-            return inside.then(|| {
-                "no Python took memshed's sitecustomize up: is it started with -I, -E or -S?".into()
+            let allocator = self
+                .environment
+                .iter()
+                .any(|(name, _)| *name == "PYTHONMALLOC");
+            return (inside || allocator).then(|| {
+                "no Python took memshed's sitecustomize up: is it started with -I, -E or -S? These \
+                 keep it from other settings, too"
+                    .into()
             });
         };
         let no_gil = interpreter.kind == Kind::WithoutGil;
@@ -296,7 +315,7 @@ impl Setting {
     /// Where the lines of Python belong.
     pub fn place(&self) -> String {
         const START_UP_IS_OVER: &str = "where start-up is over: modules imported, data loaded, before the first request; with \
-             gunicorn, in when_ready or, with --preload, before the workers are forked";
+             gunicorn, in post_worker_init, or with --preload in when_ready";
         let Python { thresholds, freeze } = self.python;
         match (freeze, thresholds) {
             (true, None) => START_UP_IS_OVER.to_owned(),
@@ -374,7 +393,8 @@ mod tests {
         assert!(refused("gc-freeze", python(Kind::Other, 311)));
         assert!(refused("gc-freeze", None));
         assert!(refused("malloc", python(Kind::WithoutGil, 314)));
-        assert!(!refused("malloc", None));
+        assert!(refused("malloc", None));
+        assert!(!refused("arenas", None));
         assert!(!refused("arenas", python(Kind::Other, 311)));
         assert!(refused("mimalloc-python", python(Kind::Usual, 312)));
         assert!(!refused("mimalloc-python", python(Kind::Usual, 313)));

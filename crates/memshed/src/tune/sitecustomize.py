@@ -7,7 +7,7 @@ The file is sixteen doubles: 0 version, 1 collections, 2 seconds in them, 3 the 
 4 when it froze (seconds since start; 0: not yet), 5 set by memshed once start-up is over, 6 and 7
 resident and most resident bytes at exit, 8 whether the library asked for is loaded,
 9 interpreter (1 CPython, 2 CPython without a GIL, 3 another), 10 its version (3.12 is 312),
-11 whether it can do what was asked.
+11 whether it can do what was asked, 12 whether the program has set thresholds of its own.
 """
 
 import sys
@@ -25,8 +25,8 @@ def _begin():
     import mmap
 
     began = time.monotonic()
-    clock = time.thread_time
-    freezes = bool(get("MEMSHED_TUNE_FREEZE"))
+    clock = getattr(time, "thread_time", None)
+    wants_freeze = bool(get("MEMSHED_TUNE_FREEZE"))
     wanted = get("MEMSHED_TUNE_THRESHOLDS")
     thresholds = [int(n) for n in wanted.split(",")] if wanted else None
 
@@ -43,8 +43,6 @@ def _begin():
             # It has become another user, or cannot see the folder any more: nobody reads this.
             return memoryview(bytearray(128)).cast("d")
         shared[0] = 1.0
-        if os.path.exists(os.path.join(folder, "ready")):
-            shared[5] = 1.0
         return shared
 
     def describe(shared):
@@ -56,10 +54,21 @@ def _begin():
             with open("/proc/self/maps") as maps:
                 shared[8] = float(library in maps.read())
 
-    shared = record()
-    describe(shared)
-    can = hasattr(gc, "callbacks") and hasattr(gc, "freeze")
-    shared[11] = float(can or not (freezes or thresholds))
+    # Python 2 has no nonlocal variables, and must get by this file too.
+    class state:
+        # When memory is looked at next, and what it was then; see `is_steady`.
+        due, last = 0.5, 0
+        # Since when it is looked at.
+        since = began
+        started = 0.0
+        freezes = wants_freeze
+        forked = False
+        youngest = 0
+        shared = record()
+
+    describe(state.shared)
+    can = clock is not None and hasattr(gc, "callbacks") and hasattr(gc, "freeze")
+    state.shared[11] = float(can or not (wants_freeze or thresholds))
     if not can:
         return
 
@@ -67,64 +76,69 @@ def _begin():
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1])
 
-    # When memory is looked at next, and what it was then; see `is_steady`.
-    due, last = 0.5, 0
-    started = 0.0
-
     def is_steady():
         # Start-up is over when memory has grown by less than a tenth while the age went up by
         # half: that holds at every scale, and a program that is still loading fails it.
-        nonlocal due, last
-        age = time.monotonic() - began
-        if age < due:
+        age = time.monotonic() - state.since
+        if age < state.due:
             return False
-        now, before = resident(), last
-        due, last = age * 1.5, now
+        now, before = resident(), state.last
+        state.due, state.last = age * 1.5, now
         return 0 < before and now <= before * 1.1
 
     def freeze():
-        nonlocal freezes
-        freezes = False
         gc.freeze()
-        if thresholds:
-            gc.set_threshold(*thresholds)
-        shared[4] = time.monotonic() - began
+        if not state.shared[4]:
+            state.shared[4] = time.monotonic() - began
+
+    def set_thresholds(*all):
+        gc.set_threshold(*all)
+        state.youngest = all[0]
 
     def watch(phase, info):
-        nonlocal started, shared
         if phase == "start":
-            started = clock()
+            state.started = clock()
             return
-        took = clock() - started
-        if shared is None:
+        took = clock() - state.started
+        if state.shared is None:
             # The first collection of a forked child.
-            shared = record()
-            describe(shared)
-            shared[11] = 1.0
+            state.shared = record()
+            describe(state.shared)
+            state.shared[11] = 1.0
+        shared = state.shared
         shared[1] += 1
         shared[2] += took
         if took > shared[3]:
             shared[3] = took
-        if freezes and (shared[5] or is_steady()):
+        if state.freezes and (shared[5] or is_steady()):
+            state.freezes = False
             freeze()
+            if thresholds:
+                set_thresholds(*thresholds)
 
     def forked():
-        nonlocal shared
-        shared = None
+        # What it is to do may only be loaded now: it freezes once more when that is over.
+        state.shared = None
+        state.freezes, state.forked = wants_freeze, False
+        state.since = time.monotonic()
+        state.due, state.last = 0.5, 0
 
     def forking():
         # What is there before the workers are forked is shared with them, and stays so only if
         # the collector does not write into it.
-        if freezes:
+        if state.freezes and not state.forked:
+            state.forked = True
             freeze()
 
     def ended():
-        if shared is not None:
+        if state.shared is not None:
+            if state.youngest and gc.get_threshold()[0] != state.youngest:
+                state.shared[12] = 1.0
             with open("/proc/self/status") as status:
                 for line in status:
                     if line.startswith(("VmRSS:", "VmHWM:")):
                         at = 6 if line.startswith("VmRSS") else 7
-                        shared[at] = int(line.split()[1]) * 1024.0
+                        state.shared[at] = int(line.split()[1]) * 1024.0
 
     def quietly(function):
         # In a changed root there may be no /proc.
@@ -141,12 +155,12 @@ def _begin():
     gc.callbacks.append(quietly(watch))
     os.register_at_fork(before=quietly(forking), after_in_child=forked)
     atexit.register(quietly(ended))
-    if thresholds and freezes:
+    if thresholds and wants_freeze:
         # The youngest objects are collected as often as before, so that it is noticed soon when
         # start-up is over.
-        gc.set_threshold(gc.get_threshold()[0], *thresholds[1:])
+        set_thresholds(gc.get_threshold()[0], *thresholds[1:])
     elif thresholds:
-        gc.set_threshold(*thresholds)
+        set_thresholds(*thresholds)
 
 
 def _make_way():
@@ -155,6 +169,10 @@ def _make_way():
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != here]
     sys.path_importer_cache.pop(here, None)
+    if sys.version_info[0] < 3:
+        del sys.modules["sitecustomize"]
+        __import__("sitecustomize")
+        return
     for finder in sys.meta_path:
         spec = finder.find_spec("sitecustomize", None) if hasattr(finder, "find_spec") else None
         if spec is not None and spec.loader is not None:

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(5);
 /// The same where somebody waits for memshed to end.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
+/// How long what a server leaves may take to end by itself.
+const LEAVING: Duration = Duration::from_millis(500);
 /// A tree with more processes than this is not looked at in full.
 const MOST: usize = 10_000;
 
@@ -77,22 +79,29 @@ fn share(pid: i32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Sends a signal to the process group of a run's first process.
-pub fn signal_group(leader: i32, signal: Signal) {
-    if let Some(group) = Pid::from_raw(leader) {
-        // Nobody left to hear it is fine.
-        let _ = rustix::process::kill_process_group(group, signal);
+fn send(pids: &[i32], signals: &[Signal]) {
+    for pid in pids.iter().copied().filter_map(Pid::from_raw) {
+        for signal in signals {
+            // Nobody left to hear it is fine.
+            let _ = rustix::process::kill_process(pid, *signal);
+        }
     }
 }
 
-fn signal_all(signal: Signal) {
-    for pid in of_run(None).into_iter().filter_map(Pid::from_raw) {
-        let _ = rustix::process::kill_process(pid, signal);
+/// Ends all that is below memshed, in an orderly way first: `first` alone, if there is one, then
+/// what it leaves. `take` is told of each that has ended.
+pub fn end_all(first: Option<i32>, mut take: impl FnMut(Ended)) {
+    if let Some(first) = first {
+        send(&[first], &[Signal::TERM, Signal::CONT]);
+        let mut there = Instant::now();
+        wait_while(GRACE, &mut take, |left| {
+            if left.contains(&first) {
+                there = Instant::now();
+            }
+            // What it leaves may be about to end, too.
+            there.elapsed() < LEAVING
+        });
     }
-}
-
-/// Ends all that is below memshed, in an orderly way first; `take` is told of each that has ended.
-pub fn end_all(mut take: impl FnMut(Ended)) {
     end_within(GRACE, &mut take);
 }
 
@@ -102,29 +111,32 @@ pub fn end_all_soon() {
 }
 
 fn end_within(grace: Duration, take: &mut dyn FnMut(Ended)) {
-    let mut reap = || {
-        while let Some(ended) = measured::reap() {
-            take(ended);
-        }
-    };
-    reap();
-    if of_run(None).is_empty() {
-        return;
-    }
-    signal_all(Signal::TERM);
-    signal_all(Signal::CONT);
-    let until = Instant::now() + grace;
+    reap(take);
+    send(&of_run(None), &[Signal::TERM, Signal::CONT]);
+    wait_while(grace, take, |_| true);
     // A process that sleeps in the kernel for good cannot be ended by anybody.
-    let give_up = until + GRACE;
+    wait_while(GRACE, take, |left| {
+        send(left, &[Signal::KILL]);
+        true
+    });
+}
+
+/// Takes notice of ends as long as there is anybody left and `more` of those that are, at most for
+/// `limit`.
+fn wait_while(limit: Duration, take: &mut dyn FnMut(Ended), mut more: impl FnMut(&[i32]) -> bool) {
+    let until = Instant::now() + limit;
     loop {
-        reap();
-        let now = Instant::now();
-        if of_run(None).is_empty() || now >= give_up {
+        reap(take);
+        let left = of_run(None);
+        if left.is_empty() || Instant::now() >= until || !more(&left) {
             return;
         }
-        if now >= until {
-            signal_all(Signal::KILL);
-        }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn reap(take: &mut dyn FnMut(Ended)) {
+    while let Some(ended) = measured::reap() {
+        take(ended);
     }
 }

@@ -152,6 +152,77 @@ fn what_cannot_be_applied_is_said() {
 }
 
 #[test]
+fn a_program_with_thresholds_of_its_own_is_told_so() {
+    let Some(python) = python() else { return };
+    let script = "import gc; gc.set_threshold(500)";
+    let json = tune(&["--only", "gc-thresholds"], &[&python, "-c", script]);
+    let row = setting(&json, "gc-thresholds");
+    assert_eq!(row["verdict"], "not_tried");
+    assert_eq!(row["why"], "the program sets thresholds of its own");
+}
+
+#[test]
+fn a_run_that_fails_once_is_repeated() {
+    let Some(python) = python() else { return };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "0").expect("written");
+    let script = "import sys\n\
+        runs = int(open(sys.argv[1]).read())\n\
+        open(sys.argv[1], 'w').write(str(runs + 1))\n\
+        sys.exit(runs == 3)";
+    let path = file.path().to_string_lossy();
+    let json = tune(&["--only", "arenas"], &[&python, "-c", script, &path]);
+    assert_eq!(json["gain"], "none", "{json:#}");
+    assert_eq!(setting(&json, "arenas")["verdict"], "no_better");
+    let runs = std::fs::read_to_string(file.path()).expect("text");
+    assert_eq!(json["rounds"]["runs"].to_string(), runs);
+    assert_eq!(runs, "8");
+}
+
+#[test]
+fn what_a_worker_loads_is_frozen_too() {
+    let Some(python) = python() else { return };
+    let script = "import gc, os, sys, time\n\
+        if os.fork() == 0:\n    \
+            kept = [[] for _ in range(200000)]\n    \
+            until = time.monotonic() + 2\n    \
+            while time.monotonic() < until: [[] for _ in range(20000)]\n    \
+            wanted = 'MEMSHED_TUNE_FREEZE' in os.environ\n    \
+            os._exit(wanted and gc.get_freeze_count() < 200000)\n\
+        sys.exit(os.wait()[1] != 0)";
+    let json = tune(&["--only", "gc-freeze"], &[&python, "-c", script]);
+    let row = setting(&json, "gc-freeze");
+    assert!(row["rounds"].as_u64() >= Some(3), "{row:#}");
+}
+
+#[test]
+fn a_server_is_asked_once_to_end() {
+    let Some(python) = python() else { return };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let script = "import os, signal, sys, time\n\
+        out = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)\n\
+        asked = []\n\
+        def handler(*_): asked.append(os.write(out, b'asked\\n'))\n\
+        signal.signal(signal.SIGTERM, handler)\n\
+        os.write(out, b'began\\n')\n\
+        while not asked: time.sleep(0.01)\n\
+        time.sleep(0.2)";
+    let path = file.path().to_string_lossy();
+    let json = tune(
+        &["--only", "arenas", "--for", "500ms"],
+        &[&python, "-c", script, &path],
+    );
+    let told = std::fs::read_to_string(file.path()).expect("text");
+    let count = |line: &str| told.lines().filter(|told| *told == line).count() as u64;
+    assert_eq!(
+        Some(count("began")),
+        json["rounds"]["runs"].as_u64(),
+        "{told}"
+    );
+    assert_eq!(count("began"), count("asked"), "{told}");
+}
+
+#[test]
 fn every_interpreter_takes_the_hook_up_and_its_own_sitecustomize_too() {
     let folder = tempfile::tempdir().expect("a directory");
     let own = "import builtins; builtins.own_was_here = True";
