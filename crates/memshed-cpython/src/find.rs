@@ -141,12 +141,14 @@ impl Python {
         let agrees = |table: RemoteAddr, &(start, index): &(u64, u32)| {
             let at = table.add(u64::from(index) * u64::from(l.size));
             let address = reader.u64(at.add(l.address.into())).unwrap_or(0);
+            // Of nearly all words that are asked about, this is all that has to be read.
+            if address == 0 || address > start {
+                return false;
+            }
             let pools = reader.u32(at.add(l.ntotalpools.into())).unwrap_or(0);
             let free = reader.u32(at.add(l.nfreepools.into())).unwrap_or(0);
             let top = reader.u64(at.add(l.pool_address.into())).unwrap_or(0);
-            address != 0
-                && address <= start
-                && start < top
+            start < top
                 && top <= address.saturating_add(arena_size)
                 && top.is_multiple_of(pool_size)
                 // Less than fit into it if some were retired.
@@ -155,8 +157,14 @@ impl Python {
         };
         let (variable, table) = words(reader, &self.program.data).find(|&(_, table)| {
             // Some of the sample may lie outside of pymalloc's memory.
-            let votes = ballot.iter().filter(|v| agrees(table, v)).count();
-            votes >= 6 && votes * 4 >= ballot.len() * 3
+            let most = ballot.len() / 4;
+            let mut against = 0;
+            let votes = ballot.iter().take_while(|vote| {
+                against += usize::from(!agrees(table, vote));
+                against <= most
+            });
+            let asked = votes.count();
+            against <= most && asked - against >= 6
         })?;
         // The table comes from malloc, which keeps the size of the chunk before it; debug hooks
         // put there how many bytes were asked for.

@@ -53,6 +53,29 @@ impl Glibc {
         mappings: &[Mapping],
         hints: &Hints<'_>,
     ) -> Result<Option<Glibc>, ReadError> {
+        Glibc::read_with(memory, mappings, hints, |reading| reading.mapped(hints))
+    }
+
+    /// Reads the heaps alone, and neither threads nor chunks with mappings of their own: much
+    /// faster. `foreign` as in [`Hints`]; for the rest like [`Glibc::read`].
+    pub fn read_heaps<M: Memory>(
+        memory: &M,
+        mappings: &[Mapping],
+        foreign: &[Range],
+    ) -> Result<Option<Glibc>, ReadError> {
+        let hints = Hints {
+            foreign,
+            ..Hints::default()
+        };
+        Glibc::read_with(memory, mappings, &hints, |_| Ok(()))
+    }
+
+    fn read_with<'a, M: Memory>(
+        memory: &'a M,
+        mappings: &'a [Mapping],
+        hints: &Hints<'_>,
+        rest: impl FnOnce(&mut Reading<'_, M>) -> Result<(), ReadError>,
+    ) -> Result<Option<Glibc>, ReadError> {
         let reader = Reader::new(memory);
         let Some(found) = find::find(reader, mappings)? else {
             return Ok(None);
@@ -71,7 +94,7 @@ impl Glibc {
         for index in 1..found.arenas.len() {
             reading.arena(index)?;
         }
-        reading.mapped(hints)?;
+        rest(&mut reading)?;
         reading.finish().map(Some)
     }
 

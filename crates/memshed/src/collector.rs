@@ -36,8 +36,13 @@ impl Watcher {
     }
 
     /// Watches for `time`; moments are counted from when this was made. Fewer samples come if the
-    /// process ends, and none if its state cannot be read in passing.
-    pub fn watch(&self, time: Duration) -> Result<Vec<CollectorSample>, LookError> {
+    /// process ends, and none if its state cannot be read in passing. `beside` is done meanwhile, in
+    /// a thread of its own, and told for how long it may take.
+    pub fn watch<T: Send>(
+        &self,
+        time: Duration,
+        beside: impl FnOnce(Duration) -> T + Send,
+    ) -> Result<(Vec<CollectorSample>, Option<T>), LookError> {
         let other = |what: String| LookError::Other {
             pid: self.pid,
             what,
@@ -56,17 +61,20 @@ impl Watcher {
         let mut chance = Chance(u64::from(std::process::id()) | 1);
         let began = Instant::now();
         let mut samples = Vec::new();
-        while began.elapsed() < time {
-            let Some(processor) = peek.processor_time() else {
-                break;
-            };
-            let Some(now) = collector.now(|at, bytes| peek.read(at, bytes)) else {
-                break;
-            };
-            samples.push(sample(self.began.elapsed(), processor, &now));
-            std::thread::sleep(HALF + EVERY.mul_f64(chance.next()));
-        }
-        Ok(samples)
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(|| beside(time));
+            while began.elapsed() < time {
+                let Some(processor) = peek.processor_time() else {
+                    break;
+                };
+                let Some(now) = collector.now(|at, bytes| peek.read(at, bytes)) else {
+                    break;
+                };
+                samples.push(sample(self.began.elapsed(), processor, &now));
+                std::thread::sleep(HALF + EVERY.mul_f64(chance.next()));
+            }
+            Ok((samples, beside.join().ok()))
+        })
     }
 }
 

@@ -1,32 +1,81 @@
 //! Memory that is free, but not given back.
 
-use super::{Advice, AdviceKind, Stake};
+use super::{Advice, AdviceKind, Advised, FreeMeanwhile, Stake, matters};
 use crate::findings::{Confidence, malloc_free, part};
 use crate::pins::pins;
-use crate::units::{bytes as amount, count};
+use crate::units::{bytes as amount, count, duration};
 use memshed_heap::Heap;
 
 /// Objects that keep arenas are told of so many.
 const PINNERS: usize = 3;
 
-/// Advice on what is free.
-pub(super) fn advise(heap: &Heap) -> Vec<Advice> {
+/// Advice on what is free. What was in use again while the process was watched is room that it
+/// needs.
+pub(super) fn advise(heap: &Heap, meanwhile: Option<FreeMeanwhile>, to: &mut Advised) {
     let python = part(heap, "python_free");
     let malloc = malloc_free(heap);
     let releasable = heap.pools.releasable_bytes;
     let free = python.saturating_add(malloc).max(releasable);
-    vec![
-        given_back(heap, python, malloc),
-        scattered(heap, free.saturating_sub(releasable), python, malloc),
-    ]
+    let stays = meanwhile.map_or(releasable, |meanwhile| {
+        let most = meanwhile.most.max(releasable);
+        // What comes and goes so much may just as well be gone at any other moment.
+        let steady = meanwhile.least.saturating_mul(2) >= most;
+        if steady {
+            meanwhile.least.min(releasable)
+        } else {
+            0
+        }
+    });
+    if let Some(FreeMeanwhile { seconds, .. }) = meanwhile
+        && matters(heap, releasable)
+        && !matters(heap, stays)
+    {
+        to.declined.push(format!(
+            "{} could be given back to the system at the moment of the look, but it was in use within \
+             the {} before: it comes and goes.",
+            amount(releasable),
+            duration(seconds)
+        ));
+    }
+    to.advice
+        .push(given_back(heap, stays, meanwhile, python, malloc));
+    let scattered = scattered(heap, free.saturating_sub(releasable), python, malloc);
+    to.advice.push(scattered);
 }
 
-fn given_back(heap: &Heap, python: u64, malloc: u64) -> Advice {
+fn given_back(
+    heap: &Heap,
+    all: u64,
+    meanwhile: Option<FreeMeanwhile>,
+    python: u64,
+    malloc: u64,
+) -> Advice {
     let parts = heap.pools.releasable;
-    let all = heap.pools.releasable_bytes;
     let of_malloc = parts.malloc;
     let pid = heap.process.pid;
-    let mostly_malloc = of_malloc.saturating_mul(2) > all;
+    let mostly_malloc = of_malloc.saturating_mul(2) > heap.pools.releasable_bytes;
+    let of_python = heap.pools.releasable_bytes.saturating_sub(of_malloc);
+    let mut evidence = vec![
+        format!(
+            "whole pages without anything in use: {} in Python's own pools, {} in the heaps of the \
+             system's allocator (malloc)",
+            amount(of_python),
+            amount(of_malloc)
+        ),
+        format!(
+            "in all {} is free in Python's pools and {} in malloc's heaps",
+            amount(python),
+            amount(malloc)
+        ),
+    ];
+    if let Some(meanwhile) = meanwhile.filter(|meanwhile| meanwhile.moments > 1) {
+        evidence.push(format!(
+            "at {} moments within {} it was {} or more",
+            count(meanwhile.moments as u64),
+            duration(meanwhile.seconds),
+            amount(meanwhile.least)
+        ));
+    }
     let (to_do, code) = match mostly_malloc {
         true => (
             "memshed release gives it back now. So that the system's allocator does so by itself, start \
@@ -52,19 +101,7 @@ fn given_back(heap: &Heap, python: u64, malloc: u64) -> Advice {
         ),
         stake: Stake::Bytes(all),
         confidence: Confidence::High,
-        evidence: vec![
-            format!(
-                "whole pages without anything in use: {} in Python's own pools, {} in the heaps of the \
-                 system's allocator (malloc)",
-                amount(all.saturating_sub(of_malloc)),
-                amount(of_malloc)
-            ),
-            format!(
-                "in all {} is free in Python's pools and {} in malloc's heaps",
-                amount(python),
-                amount(malloc)
-            ),
-        ],
+        evidence,
         to_do: to_do.to_owned(),
         code,
         locations: Vec::new(),
@@ -111,5 +148,38 @@ fn scattered(heap: &Heap, bytes: u64, python: u64, malloc: u64) -> Advice {
         ],
         locations: Vec::new(),
         proof: "the same program so changed: its resident memory after the work".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of 100 MB that are free at the look, of 400, after so much was at other moments.
+    fn said(least: u64, most: u64) -> Advised {
+        let mut heap = Heap::default();
+        heap.process.rss_bytes = 400_000_000;
+        heap.pools.releasable_bytes = 100_000_000;
+        let meanwhile = FreeMeanwhile {
+            least,
+            most,
+            moments: 5,
+            seconds: 3.0,
+        };
+        let mut advised = Advised::default();
+        advise(&heap, Some(meanwhile), &mut advised);
+        advised
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_not_promised() {
+        let steady = said(90_000_000, 105_000_000);
+        assert_eq!(steady.advice[0].stake, Stake::Bytes(90_000_000));
+        assert_eq!(steady.declined, [""; 0]);
+        for (least, most) in [(0, 100_000_000), (60_000_000, 200_000_000)] {
+            let changing = said(least, most);
+            assert_eq!(changing.advice[0].stake, Stake::Bytes(0));
+            assert_eq!(changing.declined.len(), 1);
+        }
     }
 }

@@ -147,6 +147,21 @@ pub struct Seen {
     pub staying: Option<Staying>,
     /// The processes that were forked from one.
     pub family: Option<Family>,
+    /// What was free while the process was watched.
+    pub free: Option<FreeMeanwhile>,
+}
+
+/// What could have been given back at several moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FreeMeanwhile {
+    /// The least, in bytes.
+    pub least: u64,
+    /// The most, in bytes.
+    pub most: u64,
+    /// How many moments.
+    pub moments: usize,
+    /// From the first to the last, in seconds.
+    pub seconds: f64,
 }
 
 /// Advice on one process.
@@ -167,7 +182,7 @@ pub fn advise(heap: &Heap, seen: &Seen) -> Advised {
             .advice
             .extend(collector::advise(heap, cost, staying));
     }
-    advised.advice.extend(held::advise(heap));
+    held::advise(heap, seen.free, &mut advised);
     advised.advice.extend(equal::advise(heap));
     slots::advise(heap, &mut advised);
     if let Some(family) = &seen.family {

@@ -9,8 +9,9 @@ use crate::launch::Launched;
 use crate::look::{LookOptions, Progress, look_aside};
 use crate::obtain;
 use crate::printer::Printer;
+use crate::release;
 use crate::target::{self, Target};
-use memshed_analysis::advise::{CollectorCost, LEAST_TIME, Seen, advise, staying};
+use memshed_analysis::advise::{CollectorCost, FreeMeanwhile, LEAST_TIME, Seen, advise, staying};
 use memshed_heap::Heap;
 use memshed_report::AdviseView;
 use std::time::{Duration, Instant};
@@ -74,7 +75,8 @@ fn process(
     let (first, later) = (args.run_for - args.run_for / LATER, args.run_for / LATER);
     let stages = printer.stages();
     stages.stage("watching the garbage collector");
-    let mut samples = watcher.watch(first)?;
+    let (mut samples, free) = watcher.watch(first, |time| free_meanwhile(pid, time))?;
+    seen.free = free.flatten();
     let cost = CollectorCost::of(&samples);
     let mut earlier = None;
     if cost.share() * cost.load() >= LEAST_TIME {
@@ -87,7 +89,9 @@ fn process(
         earlier = look_aside(pid, &options, || printer.stages()).ok();
         std::thread::sleep(later.saturating_sub(began.elapsed()));
     } else {
-        samples.extend(watcher.watch(later)?);
+        let (more, free) = watcher.watch(later, |time| free_meanwhile(pid, time))?;
+        samples.extend(more);
+        seen.free = joined(seen.free, free.flatten());
     }
     drop(stages);
     let cost = CollectorCost::of(&samples);
@@ -100,6 +104,46 @@ fn process(
     seen.staying = earlier.map(|earlier| staying(&earlier, &heap));
     seen.family = family::family(pid);
     Ok((heap, seen))
+}
+
+/// Looks again and again for what could be given back, until `time` is over; a tenth of the time at
+/// most. `None` if that cannot be told without stopping the process.
+fn free_meanwhile(pid: i32, time: Duration) -> Option<FreeMeanwhile> {
+    const EVERY: Duration = Duration::from_millis(50);
+    const PART: u32 = 10;
+    let began = Instant::now();
+    let target = release::Target::open(pid).ok()?;
+    let mut free = FreeMeanwhile {
+        least: u64::MAX,
+        ..FreeMeanwhile::default()
+    };
+    loop {
+        let look = Instant::now();
+        let now = release::releasable(&target).ok()?;
+        free.least = free.least.min(now);
+        free.most = free.most.max(now);
+        free.moments += 1;
+        free.seconds = began.elapsed().as_secs_f64();
+        let cost = look.elapsed();
+        let pause = EVERY.max(cost * PART);
+        if began.elapsed() + pause + cost > time {
+            return Some(free);
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// Both times together.
+fn joined(one: Option<FreeMeanwhile>, other: Option<FreeMeanwhile>) -> Option<FreeMeanwhile> {
+    let (Some(one), Some(other)) = (one, other) else {
+        return one.or(other);
+    };
+    Some(FreeMeanwhile {
+        least: one.least.min(other.least),
+        most: one.most.max(other.most),
+        moments: one.moments + other.moments,
+        seconds: one.seconds + other.seconds,
+    })
 }
 
 fn look(pid: i32, args: &AdviseArgs, printer: &Printer) -> Result<Heap, LookError> {

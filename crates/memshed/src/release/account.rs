@@ -4,7 +4,7 @@ use super::{Target, Wanted};
 use crate::error::LookError;
 use memshed_cpython::{Allocator, ReleasePlan};
 use memshed_heap::Releasable;
-use memshed_malloc::{Glibc, Hints, other_allocator};
+use memshed_malloc::{Glibc, other_allocator};
 use memshed_report::{MemorySummary, ReleaseStep, StepName};
 use memshed_target::{Mapping, MappingUse, Range, RemoteAddr, Residency};
 
@@ -103,14 +103,8 @@ fn glibc(
     mappings: &[Mapping],
     foreign: &[Range],
 ) -> Result<Option<GlibcUse>, LookError> {
-    let threads = target.process.threads();
-    let threads: Vec<i32> = threads.iter().map(|thread| thread.own_tid).collect();
-    let hints = Hints {
-        foreign,
-        threads: &threads,
-    };
     // What is torn or gone by now is not worth failing for: nothing is known then.
-    let Ok(Some(glibc)) = Glibc::read(live, mappings, &hints) else {
+    let Ok(Some(glibc)) = Glibc::read_heaps(live, mappings, foreign) else {
         return Ok(None);
     };
     let heaps: Vec<Range> = sorted(glibc.arenas.iter().flat_map(|arena| arena.heaps.clone()));

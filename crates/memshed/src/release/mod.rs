@@ -183,6 +183,17 @@ impl Target {
     }
 }
 
+/// How many bytes the process could give back now.
+pub fn releasable(target: &Target) -> Result<u64, LookError> {
+    let wanted = Wanted {
+        dry_run: true,
+        ..Wanted::default()
+    };
+    let held = target.read(|| account::account(target, &wanted))?;
+    let known = held.steps(&wanted).into_iter();
+    Ok(known.filter_map(|step| step.releasable_bytes).sum())
+}
+
 /// Has the process give memory back, and says what came of it.
 pub fn release(
     target: &Target,
