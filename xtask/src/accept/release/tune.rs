@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::process::Command;
 
 const FINDS: &str =
-    "recommends a setting of the collector, 1.8 times as fast or more, start included";
+    "recommends a setting of the collector, 1.8 times as fast (1.75 or more), start included";
 const LITTLE: &str = "says that there is little to gain, or something, but not much";
 const CONTROL: &str = "a program that no setting helps is told as such, every time";
 /// The collector of these spends half of the service's time; later ones run far less often.
@@ -62,7 +62,7 @@ fn service(ground: &Ground, python: &Interpreter) -> Result<(String, bool)> {
     let faster = faster(&told, name);
     let good = match python.minor() {
         FAST => gain != "much",
-        _ => gain == "much" && name.starts_with("gc-") && faster >= ground.count(1.8, 1.3),
+        _ => gain == "much" && name.starts_with("gc-") && faster >= ground.count(1.75, 1.3),
     };
     let rounds = &told["rounds"];
     let measured = format!(
