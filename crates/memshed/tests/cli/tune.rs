@@ -209,7 +209,7 @@ fn a_server_is_asked_once_to_end() {
         time.sleep(0.2)";
     let path = file.path().to_string_lossy();
     let json = tune(
-        &["--only", "arenas", "--for", "500ms"],
+        &["--only", "arenas", "--for", "2s"],
         &[&python, "-c", script, &path],
     );
     let told = std::fs::read_to_string(file.path()).expect("text");
