@@ -17,7 +17,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,8 +49,6 @@ pub(crate) struct Link {
     control: Mutex<UnixStream>,
     copier: Mutex<UnixStream>,
     child: Mutex<Child>,
-    /// Whether the tracer stays for a thread of the target that only it can lead back.
-    leads_back: AtomicBool,
 }
 
 impl Link {
@@ -105,6 +102,12 @@ impl Link {
 impl Drop for Link {
     /// Hangs up and waits for the tracer to clean up and end.
     fn drop(&mut self) {
+        // Fails only if the tracer has gone already.
+        let _ = lock(&self.control).set_read_timeout(Some(GOODBYE_LIMIT));
+        let stays = match self.ask(&Request::Finish) {
+            Ok(Answer::Finished(ending)) => ending.leads_back,
+            _ => false,
+        };
         let hang_up = |socket: &mut UnixStream| socket.shutdown(std::net::Shutdown::Both);
         // Fails only if the tracer has gone already.
         let _ = hang_up(
@@ -122,7 +125,7 @@ impl Drop for Link {
         let mut pause = Duration::from_micros(100);
         while matches!(child.try_wait(), Ok(None)) {
             if started.elapsed() > GOODBYE_LIMIT {
-                if self.leads_back.load(Ordering::Acquire) {
+                if stays {
                     return;
                 }
                 // The kernel lets go of the target and kills the copy. Fails if it has ended.
@@ -183,7 +186,6 @@ impl Session {
             control: Mutex::new(control),
             copier: Mutex::new(copier),
             child: Mutex::new(child),
-            leads_back: AtomicBool::new(false),
         };
         let greeting = protocol::receive(&lock(&link.control)).map_err(|e| link.lost(&e))?;
         match greeting {
@@ -344,11 +346,7 @@ impl Frozen {
         let mut info = lock(&self.info);
         if !info.1 {
             match self.mirror.link().ask(&Request::Finish)? {
-                Answer::Finished(ending) => {
-                    let link = self.mirror.link();
-                    link.leads_back.store(ending.leads_back, Ordering::Release);
-                    info.0.close(ending);
-                }
+                Answer::Finished(ending) => info.0.close(ending),
                 _ => return Err(out_of_turn()),
             }
             info.1 = true;

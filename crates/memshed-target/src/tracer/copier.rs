@@ -101,15 +101,16 @@ impl Source {
         maps::join(self.mappings.iter().map(Mapping::range))
     }
 
-    /// Copies what is not there yet of `ranges`, about so many bytes at most, on so many processors.
+    /// Copies what is not there yet of `ranges`, so many bytes at most, on so many processors.
     /// What was copied.
     pub(super) fn fetch(&self, ranges: &[Range], most: u64, processors: usize) -> Vec<Range> {
         let mut work = self.plan(ranges, Mode::Missing);
         let mut left = most;
-        work.retain(|piece| {
-            let fits = piece.range.len() <= left;
-            left -= if fits { piece.range.len() } else { 0 };
-            fits
+        work.retain_mut(|piece| {
+            let length = piece.range.len().min(left);
+            piece.range.end = piece.range.start + length;
+            left -= length;
+            length > 0
         });
         let mut copied: Vec<Range> = work.iter().map(|w| w.range).collect();
         copied.sort_unstable();

@@ -64,10 +64,9 @@ pub(super) enum Grows {
     No,
 }
 
-/// Whether a thread has so many bytes of stack left. The C
-/// library keeps its own data on a thread in the same mapping as the stack, which ends at a page that
-/// cannot be read; a stack that is elsewhere is of a kind that may be small (a goroutine's, a fibre's,
-/// sigaltstack(2)).
+/// Whether a thread has so many bytes of stack left. The C library keeps its own data on a thread in
+/// the same mapping as the stack, which ends at a page that cannot be read; a stack that is elsewhere
+/// is of a kind that may be small (a goroutine's, a fibre's, sigaltstack(2)).
 pub(super) fn has_room(
     pid: i32,
     maps: &[Mapping],

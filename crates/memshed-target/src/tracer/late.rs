@@ -75,15 +75,14 @@ fn part(pid: i32, tid: i32, event: Event, home: Option<&Home>, children: &mut Ve
             drop(ptrace::interrupt(tid).and_then(|()| ptrace::resume(tid)));
             false
         }
-        Event::Signal(signal) => {
-            home.lead_back(tid);
-            // All but this one are blocked, and would be our instructions' doing.
-            let signal = Some(signal).filter(|&signal| signal == libc::SIGSTOP);
-            ptrace::detach(tid, signal.unwrap_or(0)).is_ok()
-        }
         _ => {
             home.lead_back(tid);
-            ptrace::detach(tid, 0).is_ok()
+            // All other signals are blocked, and would be our instructions' doing.
+            let signal = match event {
+                Event::Signal(libc::SIGSTOP) => libc::SIGSTOP,
+                _ => 0,
+            };
+            ptrace::detach(tid, signal).is_ok()
         }
     }
 }

@@ -321,6 +321,15 @@ impl Tracer {
         !os::wait_readable(&[self.target.as_raw_fd()], now).is_ok_and(|r| r[0])
     }
 
+    /// Waits, not for long, for threads that have not stopped yet.
+    fn wait_for_late(&mut self) {
+        let deadline = Deadline::after(LATE_LIMIT);
+        while !self.late.is_empty() && !deadline.over() {
+            stop::wait_for_child(&self.events, WATCH);
+            self.late.let_go(self.pid);
+        }
+    }
+
     /// Lets go of everything.
     fn finish(&mut self) -> Ending {
         let mut left_behind = None;
@@ -329,11 +338,7 @@ impl Tracer {
             self.cut_short.get_or_insert(why.into());
         }
         // They may be the only ones that can reap it.
-        let deadline = Deadline::after(LATE_LIMIT);
-        while !self.late.is_empty() && !deadline.over() {
-            self.late.let_go(self.pid);
-            stop::wait_for_child(&self.events, WATCH);
-        }
+        self.wait_for_late();
         self.drop_late_copies();
         let copy = self.copy.as_ref().map(|c| c.pid);
         match self.drop_copy() {
@@ -349,11 +354,7 @@ impl Tracer {
         if self.target_lives() {
             self.unload_all();
         }
-        let deadline = Deadline::after(LATE_LIMIT);
-        while !self.late.is_empty() && !deadline.over() {
-            stop::wait_for_child(&self.events, WATCH);
-            self.late.let_go(self.pid);
-        }
+        self.wait_for_late();
         Ending {
             leads_back: self.late.leads_back(),
             stopped: std::mem::take(&mut self.reap_stop),

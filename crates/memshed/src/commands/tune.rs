@@ -5,7 +5,7 @@ use crate::cli::TuneArgs;
 use crate::error::{CommandError, LaunchError, OutputError};
 use crate::launch::guardian::Guardian;
 use crate::printer::Printer;
-use crate::tune::plan::{Answer, Cannot, Fate, Tried, Tuned, tune};
+use crate::tune::plan::{Cannot, Fate, Tried, Tuned, tune};
 use crate::tune::run::{Failure, Program, Ready, listens};
 use crate::tune::settings::{Machine, SETTINGS, Setting};
 use crate::tune::tree;
@@ -243,14 +243,6 @@ fn view(run: &Program, tuned: &Tuned, seed: u64) -> TuneView {
     })
 }
 
-fn answered(answer: Answer) -> Option<bool> {
-    match answer {
-        Answer::Open => None,
-        Answer::Yes => Some(true),
-        Answer::No => Some(false),
-    }
-}
-
 fn row(tried: &Tried) -> TuneSetting {
     let setting = tried.setting;
     let (not_tried, fails) = match &tried.fate {
@@ -265,11 +257,7 @@ fn row(tried: &Tried) -> TuneSetting {
         fails,
         first: tried.first.clone(),
         fresh: tried.fresh.clone(),
-        questions: tried
-            .questions
-            .iter()
-            .map(|(question, answer)| (*question, answered(*answer)))
-            .collect(),
+        questions: tried.questions.clone(),
         frozen: tried.frozen.clone(),
         environment: setting.lasting_environment(),
         python: setting.lasting_python(),

@@ -20,17 +20,6 @@ pub enum Fate {
     Fails(String, String),
 }
 
-/// A question of the first rounds, and what the new ones say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Not known yet.
-    Open,
-    /// It is really better.
-    Yes,
-    /// It is not, or hardly.
-    No,
-}
-
 /// A setting and how it fared.
 pub struct Tried {
     /// Which.
@@ -41,8 +30,8 @@ pub struct Tried {
     pub first: Vec<Pair>,
     /// The rounds that decided; empty if it was not chosen.
     pub fresh: Vec<Pair>,
-    /// What the first rounds asked, and the answers.
-    pub questions: Vec<(Question, Answer)>,
+    /// What the first rounds asked, and whether it is really better; `None` as long as that is open.
+    pub questions: Vec<(Question, Option<bool>)>,
     /// How single runs failed, which a second one did not.
     pub mishaps: Vec<String>,
     /// When start-up was over, in seconds, as the program's collector saw it.
@@ -269,7 +258,7 @@ impl Trial<'_> {
     fn ask(&mut self) {
         for at in self.measured() {
             let asked: Vec<Question> = question(at, &self.tuned.tried[at].first).collect();
-            let open = |one| (one, Answer::Open);
+            let open = |one| (one, None);
             self.tuned.tried[at].questions = asked.into_iter().map(open).collect();
         }
     }
@@ -304,16 +293,16 @@ impl Trial<'_> {
             if let Some((_, answer)) = asked.find(|(asked, _)| asked == question) {
                 *answer = match *answer {
                     // Once it is answered with yes, it stays so.
-                    Answer::Yes => Answer::Yes,
-                    _ if yes => Answer::Yes,
-                    _ if lost => Answer::No,
-                    _ => Answer::Open,
+                    Some(true) => Some(true),
+                    _ if yes => Some(true),
+                    _ if lost => Some(false),
+                    _ => None,
                 };
             }
         }
     }
 
-    fn questions(&self) -> impl Iterator<Item = (Question, Answer)> {
+    fn questions(&self) -> impl Iterator<Item = (Question, Option<bool>)> {
         let measured = |tried: &&Tried| matches!(tried.fate, Fate::Measured);
         let tried = self.tuned.tried.iter().filter(measured);
         tried.flat_map(|tried| tried.questions.iter().copied())
@@ -325,13 +314,13 @@ impl Trial<'_> {
 
     /// Settings with a question that is not answered yet.
     fn open(&self) -> Vec<usize> {
-        let is_open = |(question, answer): &(Question, Answer)| {
+        let is_open = |(question, answer): &(Question, Option<bool>)| {
             let rounds = self.tuned.tried[question.setting].fresh.len();
             let early = rounds < memshed_analysis::tune::FIRST_LOOK;
             let lost = self
                 .effect(*question)
                 .is_some_and(|effect| hopeless(&effect));
-            early || *answer != Answer::Yes && !lost
+            early || *answer != Some(true) && !lost
         };
         let mut open: Vec<usize> = self
             .questions()

@@ -189,6 +189,9 @@ const FOLDERS: &[&str] = &[
     "/usr/local/lib64",
 ];
 
+/// So many of these, the first ones, are where Debian's packages put libraries.
+const DEBIAN: usize = 2;
+
 /// What this machine has.
 pub struct Machine {
     /// What the kernel does about huge pages: `always`, `madvise` or `never`; empty if it does not
@@ -226,10 +229,10 @@ impl Setting {
     pub fn package(&self) -> Option<&'static str> {
         let (names, package) = self.preload?;
         let path = self.preload_path()?;
-        let debian = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"];
+        let debian = FOLDERS[..DEBIAN].iter();
         let there = path
             .parent()
-            .is_some_and(|folder| debian.iter().any(|d| folder == Path::new(d)));
+            .is_some_and(|folder| debian.map(Path::new).any(|d| folder == d));
         // Other versions are other packages'.
         let same = path.file_name().is_some_and(|name| name == names[0]);
         (there && same).then_some(package)

@@ -1,9 +1,10 @@
 //! `-- COMMAND`: what is started, what is looked at, how it ends.
 
-use crate::support::{memshed, python, run};
+use crate::support::{memshed, python, run, until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::Duration;
 
 #[test]
 fn a_command_that_cannot_be_started() {
@@ -166,6 +167,9 @@ fn ctrl_c_ends_the_command_and_its_children() {
     }
 }
 
+/// No process takes longer to end, unless something is wrong.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// A grandchild, to which the kernel tells nothing, and which stands still as for a look.
 #[test]
 fn nothing_of_a_command_outlives_a_killed_memshed() {
@@ -188,23 +192,16 @@ fn nothing_of_a_command_outlives_a_killed_memshed() {
         Pid::from_raw(line.parse().expect(&line)).expect("a process id")
     });
     // As long as memshed follows it, it would end with memshed anyway.
-    until(|| {
+    until(LIMIT, "it is followed for ever", || {
         let status = format!("/proc/{}/status", pids[1].as_raw_nonzero());
         std::fs::read_to_string(status).is_ok_and(|text| text.contains("TracerPid:\t0\n"))
     });
     kill_process(pids[1], Signal::STOP).expect("it runs");
     child.kill().expect("memshed runs");
     child.wait().expect("memshed ends");
-    until(|| pids.iter().all(|pid| !lives(*pid)));
-}
-
-/// Asks again and again, not for ever, until the answer is yes.
-fn until(mut yes: impl FnMut() -> bool) {
-    let started = std::time::Instant::now();
-    while !yes() {
-        assert!(started.elapsed().as_secs() < 30, "it never came to that");
-        std::thread::yield_now();
-    }
+    until(LIMIT, "something outlives memshed", || {
+        pids.iter().all(|pid| !lives(*pid))
+    });
 }
 
 /// Whether a process runs; one that ended but has not been taken notice of does not.

@@ -6,6 +6,7 @@ use memshed_heap::{
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A command line of memshed's, without colours.
 pub fn memshed(arguments: &[&str]) -> Command {
@@ -162,4 +163,13 @@ pub fn write_snapshot(path: &Path) {
     });
     heap.names.insert(ObjectId(0), shop);
     snapshot::write(&heap, path, snapshot::Existing::Keep).expect("the snapshot is written");
+}
+
+/// Asks again and again, not for longer than `limit`, until the answer is yes.
+pub fn until(limit: Duration, otherwise: &str, mut yes: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !yes() {
+        assert!(started.elapsed() < limit, "{otherwise}");
+        std::thread::yield_now();
+    }
 }

@@ -1,13 +1,13 @@
 //! `inspect --every`: one process over time.
 
-use crate::support::{finish, memshed, python, run, write_snapshot};
+use crate::support::{finish, memshed, python, run, until, write_snapshot};
 use memshed_target::{Process, Session, SessionOptions, TracerProgram};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Nothing takes longer, unless something is wrong.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -127,14 +127,6 @@ impl Watching {
     }
 }
 
-fn until(otherwise: &str, mut yes: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !yes() {
-        assert!(started.elapsed() < LIMIT, "{otherwise}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_line_a_look_and_the_sum_at_ctrl_c() {
     let Some(mut target) = Target::start() else {
@@ -146,7 +138,7 @@ fn a_line_a_look_and_the_sum_at_ctrl_c() {
     let first = watching.next("look");
     assert_eq!(first["grew"], Value::Null);
     target.grow();
-    until("its growth was never seen", || {
+    until(LIMIT, "its growth was never seen", || {
         let look = watching.next("look");
         look["grew"]["name"] == "__main__.Grown" && look["grew"]["count"] == 20_000
     });
@@ -176,12 +168,12 @@ fn ctrl_c_at_any_moment_leaves_the_process_as_it_was() {
         watching.interrupt();
         watching.next("end");
         assert_eq!(watching.status(), Some(0));
-        until("the tracer never ended", || {
+        until(LIMIT, "the tracer never ended", || {
             let status = target.process().status().expect("a status");
             status.tracer == 0 && !matches!(status.state, 'T' | 't')
         });
         let children = format!("/proc/{0}/task/{0}/children", target.pid());
-        until("a copy is left", || {
+        until(LIMIT, "a copy is left", || {
             std::fs::read_to_string(&children)
                 .expect("children")
                 .is_empty()
@@ -219,7 +211,7 @@ fn a_look_that_fails_is_told_and_the_watch_goes_on() {
     };
     // Between two looks of the other's there is a moment for a session of our own.
     let mut session = None;
-    until("no moment for a session", || {
+    until(LIMIT, "no moment for a session", || {
         session = Session::start(&target.process(), options()).ok();
         session.is_some()
     });
