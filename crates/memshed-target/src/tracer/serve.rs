@@ -324,9 +324,13 @@ impl Tracer {
     /// Waits, not for long, for threads that have not stopped yet.
     fn wait_for_late(&mut self) {
         let deadline = Deadline::after(LATE_LIMIT);
-        while !self.late.is_empty() && !deadline.over() {
-            stop::wait_for_child(&self.events, WATCH);
+        loop {
+            // Some may have stopped already, and the news of that been taken notice of.
             self.late.let_go(self.pid);
+            if self.late.is_empty() || deadline.over() {
+                return;
+            }
+            stop::wait_for_child(&self.events, WATCH);
         }
     }
 

@@ -14,7 +14,7 @@ use super::inject;
 use super::late::Late;
 use super::ptrace::{self, Event, Registers};
 use super::serve::Tracer;
-use super::sleepers::{SchedulerClock, Sleeper};
+use super::sleepers::Sleeper;
 use super::stop::{self, Held, Stop, wait_for_child};
 use super::survey::{self, Survey};
 use crate::error::TargetError;
@@ -22,7 +22,6 @@ use crate::memory::{Range, RemoteAddr};
 use crate::os::{self, Deadline};
 use crate::protocol::{Arrival, Journey, Placed, Traveler, Trip};
 use memshed_agent::abi::Excursion;
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs::File;
 use std::sync::atomic::Ordering;
@@ -147,7 +146,7 @@ impl Tracer {
             return Ok(Trip::NONE);
         }
         let mut survey = survey::survey(self.pid, &mut self.clock, &HashSet::new())?;
-        let mut order = candidates(self.pid, &journey.who, &survey, &mut self.clock)?;
+        let mut order = candidates(self.pid, &journey.who, &survey)?;
         // Last of all, one that had better be left asleep.
         let sleeper = survey.choose(&mut self.clock, |sleeper| {
             journey.who.allows(sleeper.tid) && journey.who.allows_in(sleeper.call.as_ref())
@@ -198,36 +197,22 @@ impl Tracer {
 }
 
 /// The threads that may go, the best first: those that sleep in calls that restart by themselves,
-/// then those that run; last those that would be missed. For a journey that may be long, those first
-/// that have slept longest: they are the least likely to be needed meanwhile.
-fn candidates(
-    pid: i32,
-    who: &Traveler,
-    survey: &Survey,
-    clock: &mut SchedulerClock,
-) -> Result<Vec<i32>, TargetError> {
+/// then those that run; last those that would be missed.
+fn candidates(pid: i32, who: &Traveler, survey: &Survey) -> Result<Vec<i32>, TargetError> {
     let mut found = Vec::new();
     for tid in stop::threads(pid)? {
         if !who.allows(tid) || survey.leaves_asleep(tid) {
             continue;
         }
-        let mut sleeper = Sleeper::find(pid, tid);
+        let sleeper = Sleeper::find(pid, tid);
         let call = sleeper.as_ref().and_then(|s| s.call.as_ref());
-        if !who.allows_in(call) {
-            continue;
+        if who.allows_in(call) {
+            let missed = survey::will_be_missed(pid, tid);
+            found.push((sleeper.is_none(), missed, tid));
         }
-        let slept = match (who, &mut sleeper) {
-            (Traveler::Blocked { .. }, Some(sleeper)) => {
-                sleeper.note_since(clock);
-                sleeper.since.map(|since| since.elapsed())
-            }
-            _ => None,
-        };
-        let missed = survey::will_be_missed(pid, tid);
-        found.push((sleeper.is_none(), Reverse(slept), missed, tid));
     }
     found.sort_unstable();
-    Ok(found.into_iter().map(|(.., tid)| tid).collect())
+    Ok(found.into_iter().map(|(_, _, tid)| tid).collect())
 }
 
 /// A thread on its way.
