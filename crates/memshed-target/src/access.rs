@@ -115,6 +115,17 @@ pub struct Access {
 }
 
 impl Access {
+    /// Whether the process is traced by the tracer of another memshed.
+    #[must_use]
+    pub fn is_traced_by_memshed(&self) -> bool {
+        let is_ours = |by: i32| {
+            let line = std::fs::read(format!("/proc/{by}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(crate::tracer::MARKER.as_bytes())
+        };
+        let mut obstacles = self.obstacles.iter();
+        obstacles.any(|obstacle| matches!(obstacle, Obstacle::Traced { by } if is_ours(*by)))
+    }
+
     /// Whether the process may be looked at.
     pub fn granted(&self) -> bool {
         self.obstacles.is_empty()

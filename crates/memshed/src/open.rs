@@ -3,6 +3,12 @@
 use crate::error::LookError;
 use memshed_cpython::{Identity, Program, WalkError, identify};
 use memshed_target::{Process, TargetError, access};
+use std::time::{Duration, Instant};
+
+/// How long the tracer of a memshed that has just been interrupted may take to let go, and how often
+/// that is looked at.
+const PARTING: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Opens the process `pid`, if it is there and may be looked at.
 pub fn open(pid: i32) -> Result<Process, LookError> {
@@ -10,7 +16,13 @@ pub fn open(pid: i32) -> Result<Process, LookError> {
         TargetError::NoSuchProcess(pid) => LookError::NoSuchProcess(pid),
         error => target_error(pid, error),
     })?;
-    let access = access::check(&process).map_err(|error| target_error(pid, error))?;
+    let until = Instant::now() + PARTING;
+    let check = || access::check(&process).map_err(|error| target_error(pid, error));
+    let mut access = check()?;
+    while access.is_traced_by_memshed() && Instant::now() < until {
+        std::thread::sleep(PAUSE);
+        access = check()?;
+    }
     access
         .into_result(pid)
         .map_err(|error| target_error(pid, error))?;
